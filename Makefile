@@ -1,0 +1,44 @@
+# All that has to be on the machine is make and a python3 of version 3.11 or newer.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DATA := $(or $(ALBIREO_DATA),../shared/data)
+
+.PHONY: install test science lint format demo model benchmark clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "albireo needs Python 3.11 or newer; name one with `make PYTHON=python3.x`.")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+test: install
+	$(BIN)/python -m pytest
+
+science: install
+	$(BIN)/python -m pytest -m science
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo: install
+	rm -rf demo-output
+	$(BIN)/albireo demo -o demo-output
+
+model: install
+	$(BIN)/albireo train $(DATA)/green2020_stars.fits -o src/albireo/data/default.safetensors --seed 0 --overwrite
+
+benchmark: install
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build dist demo-output .pytest_cache .ruff_cache

@@ -1,0 +1,316 @@
+"""The command line. Heavy imports stand inside the commands, so that `albireo --help` answers at once."""
+
+import hashlib
+import json
+import os
+import re
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from albireo.errors import UserError
+
+if TYPE_CHECKING:
+    from albireo.catalog import Catalog
+    from albireo.training import Evaluation, TrainingSet
+
+app = typer.Typer(
+    help="What stars are, how far away they are and how much dust lies in front of them, from their photometry.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+# Click's class, from wherever this version of typer keeps it.
+_UsageError: Any = typer.BadParameter.__base__
+
+Input = Annotated[Path, typer.Argument(help="Table of stars: FITS, Parquet, ECSV, CSV or VOTable.", metavar="INPUT")]
+OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", metavar="DIR")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Run the command line of this process, and exit."""
+    _prepare_process()
+    sys.exit(run(sys.argv[1:]))
+
+
+def _prepare_process() -> None:
+    """Keep compiled code between runs, and show our warnings in a line each and nobody else's."""
+    from platformdirs import user_cache_dir
+
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(user_cache_dir("albireo", appauthor=False)) / "jax"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    warnings.simplefilter("ignore")
+    warnings.filterwarnings("default", category=UserWarning, module=r"albireo(\.|$)")
+    warnings.showwarning = lambda message, *_, **__: _say(f"note: {message}")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command; returns 0 when done, 2 for a user's mistake, 1 for a failure of ours, 130 if interrupted."""
+    try:
+        return app(list(arguments), prog_name="albireo", standalone_mode=False) or 0
+    except UserError as error:
+        _say(str(error))
+        return 2
+    except _UsageError as error:
+        _say(f"{error.format_message().rstrip('.')}; see `albireo --help`.")
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        _say("interrupted; an unfinished run goes on with --resume.")
+        return 130
+    except Exception as error:  # whatever else went wrong is our failure, and says so
+        if os.environ.get("ALBIREO_DEBUG"):
+            raise
+        cause = " ".join(str(error).split())[:300]
+        _say(f"albireo failed: {type(error).__name__}: {cause}; please report it with the output of ALBIREO_DEBUG=1.")
+        return 1
+
+
+def _say(message: str) -> None:
+    typer.echo(" ".join(message.split()), err=True)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if show_version:
+        from importlib.metadata import version
+
+        typer.echo(version("albireo"))
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command("infer")
+def infer_command(
+    input_path: Input,
+    output: OutputFolder,
+    model: Annotated[str, typer.Option(help="`default`, or the path of a trained model.")] = "default",
+    prior: Annotated[str, typer.Option(help="A name that `albireo priors` lists, or a TOML file.")] = "milky-way",
+    sampler: Annotated[str, typer.Option(help="`nuts`, `nested` or `importance`.")] = "nuts",
+    seed: Seed = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take the first N stars.", metavar="N")] = None,
+    rows: Annotated[str | None, typer.Option(help="Take the rows from A up to, not with, B.", metavar="A:B")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Leave out `parallax` or a band; may be repeated.", metavar="NAME")
+    ] = None,
+    error_floor: Annotated[
+        float, typer.Option(min=0, help="Add so much in quadrature to every magnitude's error.", metavar="MAG")
+    ] = 0.0,
+    draws: Annotated[bool, typer.Option("--draws", help="Write posterior.nc for any number of stars.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.")] = False,
+) -> None:
+    """Infer labels, distance and reddening of every star: DIR/summary.parquet, and posterior.nc for up to 200 stars."""
+    selected = _parse_rows(rows)
+    from albireo.catalog import Catalog
+    from albireo.scale.chunks import SMALL_RUN, check_output, infer_in_chunks
+
+    check_output(output, resume=resume)
+    from albireo.infer import infer
+    from albireo.model import load_model, model_path
+    from albireo.priors import load_prior
+    from albireo.progress import progress_bar
+    from albireo.samplers import SAMPLERS
+
+    if sampler not in SAMPLERS:
+        raise UserError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}.")
+    loaded_model = load_model(model)
+    loaded_prior, configured = load_prior(prior, loaded_model), SAMPLERS[sampler]()
+    catalog = Catalog.read(input_path, bands=loaded_model.bands, labels=loaded_model.labels, rows=selected)
+    catalog = _prepare_stars(catalog, limit, without or [], error_floor)
+    settings = {
+        "input": _fingerprint(input_path),
+        "model": _fingerprint(model_path(model)),
+        "prior": _fingerprint(prior),
+        "sampler": repr(configured),
+        "seed": seed,
+        "limit": limit,
+        "rows": rows,
+        "without": without or [],
+        "error_floor": error_floor,
+    }
+    with progress_bar("inferring", len(catalog), "stars") as progress:
+        infer_in_chunks(
+            catalog,
+            lambda stars: infer(
+                stars, model=loaded_model, prior=loaded_prior, sampler=configured, seed=seed, progress=progress
+            ),
+            output,
+            settings,
+            resume=resume,
+            keep_draws=draws or len(catalog) <= SMALL_RUN,
+            skipped=progress,
+        )
+    typer.echo(f"{len(catalog)} stars in {output / 'summary.parquet'}")
+
+
+def _parse_rows(rows: str | None) -> slice | None:
+    if rows is None:
+        return None
+    match = re.fullmatch(r"(\d*):(\d*)", rows)
+    start, stop = (int(number) if number else None for number in match.groups()) if match else (0, 0)
+    if stop is not None and stop <= (start or 0):
+        raise UserError(f"--rows must be A:B with row numbers A < B, counted from 0; got {rows!r}.")
+    return slice(start, stop)
+
+
+def _prepare_stars(catalog: "Catalog", limit: int | None, without: list[str], error_floor: float) -> "Catalog":
+    catalog = catalog[:limit]
+    for name in without:
+        catalog = catalog.without(name)
+    return catalog.with_error_floor(error_floor)
+
+
+def _fingerprint(source: str | Path) -> dict[str, str]:
+    """A name, or a file's path and contents: what must not change while a run is resumed."""
+    path = Path(source)
+    if not path.is_file():
+        return {"name": str(source)}
+    with path.open("rb") as file:
+        return {"path": str(path.resolve()), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+@app.command("train")
+def train_command(
+    input_path: Input,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.", metavar="MODEL")],
+    config: Annotated[Path | None, typer.Option(help="Configuration of the training.", metavar="FILE.toml")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed, in place of the configuration's.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace MODEL if it is there.")] = False,
+) -> None:
+    """Train a model on stars of known labels; a tenth of them is set aside to judge it by."""
+    _check_model_output(output, overwrite=overwrite)
+    import dataclasses
+
+    from albireo.catalog import Catalog
+    from albireo.model import save_model
+    from albireo.progress import progress_bar
+    from albireo.training import TrainingConfig, TrainingSet, train
+
+    settings = TrainingConfig.preset("default") if config is None else TrainingConfig.from_toml(config)
+    settings = settings if seed is None else dataclasses.replace(settings, seed=seed)
+    stars = TrainingSet.from_catalog(Catalog.read(input_path))
+    with progress_bar("training", settings.iterations * settings.epochs, "epochs") as progress:
+        result = train(stars, settings, callback=lambda _: progress(1))
+    provenance = {
+        "name": output.stem,
+        "data": {"file": input_path.name, "sha256": _fingerprint(input_path)["sha256"], "stars": len(stars)},
+        "command": f"albireo train {input_path.name} -o {output.name}"
+        + (f" --config {config.name}" if config else "")
+        + (f" --seed {seed}" if seed is not None else ""),
+    }
+    model = dataclasses.replace(result.model, metadata={**provenance, **result.model.metadata})
+    save_model(model, output)
+    typer.echo(f"{output}: {_describe(model.metadata)}")
+
+
+def _check_model_output(output: Path, *, overwrite: bool) -> None:
+    if output.is_dir() or not output.absolute().parent.is_dir():
+        raise UserError(f"the model file {output} cannot be written; give the path of a file in an existing folder.")
+    if not os.access(output.absolute().parent, os.W_OK):
+        raise UserError(f"the model file {output} cannot be written: no permission; choose another folder.")
+    if output.exists() and not overwrite:
+        raise UserError(f"the model file {output} is already there; choose another name, or add --overwrite.")
+
+
+def _describe(metadata: dict[str, Any] | None) -> str:
+    """Held-out figures of a model in a few words."""
+    figures = (metadata or {}).get("held_out")
+    if figures is None:
+        return "no held-out figures"
+    return (
+        f"χ²/dof {figures['chi2_per_dof']:.3f}, {100 * figures['outlier_fraction']:.1f} % above 5 "
+        f"on {figures['num_stars']} held-out stars"
+    )
+
+
+@app.command("evaluate")
+def evaluate_command(
+    model: Annotated[str, typer.Argument(help="`default`, or the path of a trained model.", metavar="MODEL")],
+    input_path: Input,
+    as_json: AsJson = False,
+    against: Annotated[
+        Path | None, typer.Option(help="Folder of the published network, to judge on the same stars.", metavar="DIR")
+    ] = None,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Only the stars of INPUT that training on INPUT sets aside.")
+    ] = False,
+) -> None:
+    """Judge a model by stars of known labels: χ²/dof, the fraction above 5, the mean log-likelihood."""
+    from albireo.catalog import Catalog
+    from albireo.model import load_green2020, load_model
+    from albireo.training import TrainingSet, evaluate
+
+    models = {"model": load_model(model)}
+    if against is not None:
+        models["published"] = load_green2020(against)
+    judged = models["model"]
+    stars = TrainingSet.from_catalog(Catalog.read(input_path, bands=judged.bands, labels=judged.labels))
+    indices = _held_out(stars, judged.metadata, model) if held_out else None
+    figures = {name: evaluate(each, stars, indices) for name, each in models.items()}
+    if as_json:
+        typer.echo(json.dumps({name: evaluation.to_dict() for name, evaluation in figures.items()}, indent=2))
+    else:
+        _print_figures(figures)
+
+
+def _held_out(stars: "TrainingSet", metadata: dict[str, Any] | None, model: str):
+    from albireo.training import TrainingConfig, split_stars
+
+    if not metadata or "configuration" not in metadata:
+        raise UserError(f"the model {model} does not say how its training divided the stars; leave out --held-out.")
+    return split_stars(stars, TrainingConfig.from_dict(metadata["configuration"])).test
+
+
+def _print_figures(figures: "dict[str, Evaluation]") -> None:
+    rows = {
+        "stars": [f"{each.num_stars}" for each in figures.values()],
+        "chi2/dof": [f"{each.chi2_per_dof:.3f}" for each in figures.values()],
+        "above 5": [f"{100 * each.outlier_fraction:.2f} %" for each in figures.values()],
+        "mean log-likelihood": [f"{each.mean_log_likelihood:.3f}" for each in figures.values()],
+    }
+    for title, cells in {"": list(figures), **rows}.items():
+        typer.echo(f"{title:20}" + "".join(f"{cell:>12}" for cell in cells))
+
+
+@app.command("demo")
+def demo_command(
+    output: OutputFolder = Path("albireo-demo"),
+    stars: Annotated[int, typer.Option(min=1, help="How many of the bundled stars.", metavar="N")] = 100,
+) -> None:
+    """Infer bundled planet-host stars, compare with published labels, and draw figures."""
+    from albireo.scale.chunks import check_output
+
+    check_output(output, resume=False)
+    from albireo.demo import run_demo
+    from albireo.progress import progress_bar
+
+    with progress_bar("inferring", stars, "stars") as progress:
+        run_demo(output, stars, progress)
+
+
+@app.command("priors")
+def priors_command() -> None:
+    """List the priors known by name."""
+    from albireo.priors import list_priors
+
+    for name, description in list_priors():
+        typer.echo(f"{name:12} {description}")
+
+
+@app.command("models")
+def models_command() -> None:
+    """List the bundled models."""
+    from albireo.model import bundled_models, load_model
+
+    for name in bundled_models():
+        model = load_model(name)
+        typer.echo(f"{name:12} {', '.join(model.labels)} from {len(model.bands)} bands: {_describe(model.metadata)}")

@@ -1,0 +1,121 @@
+"""infer(): a catalogue, a model, a prior and a sampler become posteriors."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+
+from albireo.catalog import Catalog
+from albireo.errors import UserError
+from albireo.likelihood import Star
+from albireo.model import StellarModel, load_model
+from albireo.posterior import Posterior
+from albireo.priors import Prior, load_prior
+from albireo.samplers import SAMPLERS, Batch, FirstLook, Problem, Sampler
+
+# Batches in flight: XLA runs the small operations of one batch on one core.
+_NUM_THREADS = 2
+
+
+def infer(
+    catalog: Catalog,
+    *,
+    model: StellarModel | str | Path = "default",
+    prior: Prior | str | Path = "milky-way",
+    sampler: Sampler | str = "nuts",
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Posterior:
+    """Sample the posterior of every star's labels, distance modulus and reddening.
+
+    Args:
+        catalog: the stars; bands that the model does not have are ignored.
+        model: a stellar model, a bundled model's name, or the path of a saved one.
+        prior: an object with the methods of `albireo.priors.Prior`, a prior's name, or the path of a TOML file.
+        sampler: a configured sampler such as `NUTS(num_samples=1000)`, or "nuts", "nested" or "importance".
+        seed: of all random numbers; a star's own seed comes from this and its row, whatever stars are beside it.
+        progress: called with the number of stars just done.
+
+    Returns:
+        The posteriors of all stars; a star that cannot be sampled is flagged and its results are NaN.
+
+    Raises:
+        UserError: there is no such model, prior or sampler, or no star has a band of the model.
+    """
+    model = model if isinstance(model, StellarModel) else load_model(model)
+    prior = load_prior(prior, model) if isinstance(prior, str | Path) else _check_prior(prior)
+    sampler = _sampler(sampler)
+    catalog = catalog.select_bands(model.bands)
+    if not np.any(catalog.n_bands):
+        raise UserError(f"no star has a magnitude in a band of the model, which are {', '.join(model.bands)}.")
+    problem = Problem(model, prior)
+    batch = _sample_all(problem, sampler, catalog, seed, progress or (lambda done: None))
+    return Posterior.from_batch(batch, catalog, problem, metadata={"sampler": repr(sampler), "seed": seed})
+
+
+def _sampler(sampler: Sampler | str) -> Sampler:
+    if not isinstance(sampler, str):
+        return sampler
+    if sampler not in SAMPLERS:
+        raise UserError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}.")
+    return SAMPLERS[sampler]()
+
+
+def _check_prior(prior: Any) -> Prior:
+    if not isinstance(prior, Prior):
+        raise UserError(
+            f"a prior needs the methods log_prob, sample and reddening_given_distance; {type(prior).__name__} lacks one."
+        )
+    return prior
+
+
+def _sample_all(
+    problem: Problem, sampler: Sampler, catalog: Catalog, seed: int, progress: Callable[[int], None]
+) -> Batch:
+    """Sample all stars that have a magnitude, batch by batch; the others get NaN."""
+    key = jax.random.key(seed)
+    look = _build_look(problem, jax.random.fold_in(key, np.uint32(2**32 - 1)))
+    stars = jax.tree.map(jnp.asarray, Star.from_catalog(catalog))
+    keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.asarray(catalog.row, jnp.uint32))
+    usable = np.flatnonzero(catalog.n_bands)
+
+    def run(index: Int[np.ndarray, " batch"]) -> Batch:
+        size = _padded_size(len(index), sampler.batch_size)
+        padded = np.resize(index, size)
+        batch = sampler.run(problem, look, jax.tree.map(lambda a: a[padded], stars), keys[padded])
+        batch = jax.tree.map(lambda a: np.asarray(a)[: len(index)], batch)
+        progress(len(index))
+        return batch
+
+    progress(len(catalog) - len(usable))
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        batches = list(pool.map(run, _split(usable, sampler.batch_size)))
+    return jax.tree.map(lambda *parts: _scatter(np.concatenate(parts), usable, len(catalog)), *batches)
+
+
+@eqx.filter_jit
+def _build_look(problem: Problem, key) -> FirstLook:
+    return FirstLook.build(problem, key)
+
+
+def _split(index: Int[np.ndarray, " star"], size: int) -> Iterator[Int[np.ndarray, " batch"]]:
+    return (index[start : start + size] for start in range(0, len(index), size))
+
+
+def _padded_size(num: int, batch_size: int) -> int:
+    """The full batch, or for a few stars the next power of four: few shapes to compile, little work wasted."""
+    return min(batch_size, 4 ** int(np.ceil(np.log(num) / np.log(4) - 1e-9)))
+
+
+def _scatter(values: np.ndarray, index: Int[np.ndarray, " usable"], num: int) -> np.ndarray:
+    """Values of the usable stars at their places among all; the rest NaN, False or 0."""
+    fill = np.nan if values.dtype.kind == "f" else 0
+    whole = np.full((num, *values.shape[1:]), fill, values.dtype)
+    whole[index] = values
+    return whole

@@ -1,0 +1,147 @@
+"""The stellar model: absolute magnitudes M(θ) and extinction per unit reddening R(θ).
+
+With x = (θ − median)/std of the training stars (Green et al. 2021, section 2.1):
+
+    B M(x) = dense(sigmoid(dense(sigmoid(dense(x)))))     first entry: reference band, the rest: colours to it
+    R(x)   = exp(W x + b)                                  extinction per unit reddening, every band
+    m      = M(x) + μ + E R(x)                             apparent magnitudes, Eq. (2)
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from albireo.model.domain import Domain
+from albireo.model.mixture import GaussianMixture
+
+
+class Dense(eqx.Module):
+    """One dense layer, x ↦ x·kernel + bias."""
+
+    kernel: Float[Array, "n_in n_out"]
+    bias: Float[Array, " n_out"]
+
+    def __call__(self, x: Float[Array, "*batch n_in"]) -> Float[Array, "*batch n_out"]:
+        """Apply the layer."""
+        return x @ self.kernel + self.bias
+
+
+def to_colors(mag: Float[Array, "*batch band"]) -> Float[Array, "*batch band"]:
+    """B·m of Eq. (5): the reference band, then every other band minus it."""
+    return jnp.concatenate([mag[..., :1], mag[..., 1:] - mag[..., :1]], axis=-1)
+
+
+def from_colors(color: Float[Array, "*batch band"]) -> Float[Array, "*batch band"]:
+    """The inverse of `to_colors`."""
+    return jnp.concatenate([color[..., :1], color[..., 1:] + color[..., :1]], axis=-1)
+
+
+class StellarModel(eqx.Module):
+    """Photometry of a star as a function of its labels, distance modulus and reddening.
+
+    All methods take one star or any leading batch axes, and are differentiable.
+
+    Attributes:
+        layers: dense layers of B·M, with sigmoids between them.
+        extinction: the layer whose exponential is R.
+        label_median: median label of the training stars, in the labels' own units.
+        label_std: standard deviation of the labels of the training stars.
+        bands: band names; the first is the reference band.
+        labels: label names, by default teff [K], logg [dex], feh [dex].
+        density: smooth number density of the training stars over the labels, or None.
+        domain: where the training stars are, band by band, or None.
+        metadata: provenance (data, configuration, held-out figures): plain JSON values.
+    """
+
+    layers: tuple[Dense, ...]
+    extinction: Dense
+    label_median: Float[Array, " label"]
+    label_std: Float[Array, " label"]
+    bands: tuple[str, ...] = eqx.field(static=True)
+    labels: tuple[str, ...] = eqx.field(static=True)
+    density: GaussianMixture | None = None
+    domain: Domain | None = None
+    metadata: Any = eqx.field(static=True, default=None)
+
+    @classmethod
+    def initialise(
+        cls,
+        key: PRNGKeyArray,
+        *,
+        bands: Sequence[str],
+        labels: Sequence[str],
+        label_median: Float[Array, " label"],
+        label_std: Float[Array, " label"],
+        hidden: Sequence[int] = (32, 32),
+    ) -> "StellarModel":
+        """An untrained model: Glorot-uniform kernels, zero biases, R = 1 everywhere."""
+        sizes = [len(labels), *hidden, len(bands)]
+        glorot = jax.nn.initializers.glorot_uniform()
+        layers = tuple(
+            Dense(glorot(k, (n_in, n_out)), jnp.zeros(n_out))
+            for k, n_in, n_out in zip(jax.random.split(key, len(sizes) - 1), sizes[:-1], sizes[1:], strict=True)
+        )
+        extinction = Dense(jnp.zeros((len(labels), len(bands))), jnp.zeros(len(bands)))
+        return cls(layers, extinction, jnp.asarray(label_median), jnp.asarray(label_std), tuple(bands), tuple(labels))
+
+    def standardise(self, theta: Float[Array, "*batch label"]) -> Float[Array, "*batch label"]:
+        """x = (θ − median)/std: the network's input."""
+        return (theta - self.label_median) / self.label_std
+
+    def absolute_magnitudes(self, theta: Float[Array, "*batch label"]) -> Float[Array, "*batch band"]:
+        """M(θ): unreddened magnitudes at 10 pc [mag]."""
+        x = self.standardise(theta)
+        for layer in self.layers[:-1]:
+            x = jax.nn.sigmoid(layer(x))
+        return from_colors(self.layers[-1](x))
+
+    def extinction_vector(self, theta: Float[Array, "*batch label"]) -> Float[Array, "*batch band"]:
+        """R(θ): extinction per unit reddening in every band [mag/mag]."""
+        return jnp.exp(self.extinction(self.standardise(theta)))
+
+    def magnitudes(
+        self,
+        theta: Float[Array, "*batch label"],
+        distance_modulus: Float[Array, "*batch"],
+        reddening: Float[Array, "*batch"],
+    ) -> Float[Array, "*batch band"]:
+        """Apparent magnitudes m = M(θ) + μ + E·R(θ), Eq. (2).
+
+        Args:
+            theta: labels in their own units (teff in K, logg and feh in dex).
+            distance_modulus: μ = 5 log10(d / 10 pc) [mag].
+            reddening: E in the units of SFD and Bayestar19 [mag].
+        """
+        mu, ebv = jnp.asarray(distance_modulus)[..., None], jnp.asarray(reddening)[..., None]
+        return self.absolute_magnitudes(theta) + mu + ebv * self.extinction_vector(theta)
+
+    def select_bands(self, bands: Sequence[str]) -> "StellarModel":
+        """The same model, of these bands only, in this order; the first becomes the reference band.
+
+        Raises:
+            ValueError: a band is not one of the model's.
+        """
+        unknown = [band for band in bands if band not in self.bands]
+        if unknown:
+            raise ValueError(f"the model has no band {unknown[0]!r}; it has {', '.join(self.bands)}.")
+        index = np.array([self.bands.index(band) for band in bands])
+        last = self.layers[-1]
+        kernel = to_colors(from_colors(last.kernel)[..., index])
+        bias = to_colors(from_colors(last.bias)[index])
+        extinction = Dense(self.extinction.kernel[:, index], self.extinction.bias[index])
+        return StellarModel(
+            (*self.layers[:-1], Dense(kernel, bias)),
+            extinction,
+            self.label_median,
+            self.label_std,
+            tuple(bands),
+            self.labels,
+            self.density,
+            None if self.domain is None else self.domain.select_bands(index),
+            self.metadata,
+        )

@@ -1,0 +1,396 @@
+"""Posterior: the draws of all stars, with their certificates, ready for ArviZ, tables and files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, Float, Int
+
+from albireo import flags
+from albireo.catalog import Catalog
+from albireo.errors import UserError
+from albireo.flags import Flag
+from albireo.likelihood import Star, log_likelihood_bands, log_likelihood_parallax, parallax_from_distance_modulus
+from albireo.model.domain import MIN_DENSITY_ABSOLUTE, MIN_DENSITY_COLOR
+from albireo.samplers import Batch, Draws, Problem
+from albireo.samplers.diagnostics import combine, convergence, not_converged, poor_fit, several_modes
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+
+UNITS = {"teff": "K", "logg": "dex", "feh": "dex"} | {
+    "distance_modulus": "mag",
+    "reddening": "mag",
+    "distance": "pc",
+    "extinction": "mag",
+}
+_FORMAT_VERSION = 1
+_PERCENTILES = {"p16": 0.16, "p50": 0.50, "p84": 0.84}
+
+
+class Posterior:
+    """Draws from the posteriors of stars.
+
+    Attributes:
+        tree: groups of labelled arrays. `posterior` holds equally weighted draws over (chain, draw, star); `weighted_posterior`, where
+            the sampler weights its draws, those draws and `log_weight`; `sample_stats` the sampler's statistics and every star's
+            certificate; `observed_data` and `constant_data` what was measured.
+        problem: the model and the prior; None after `load`.
+    """
+
+    def __init__(self, tree: xr.DataTree, problem: Problem | None = None) -> None:
+        self.tree = tree
+        self.problem = problem
+
+    @classmethod
+    def from_batch(cls, batch: Batch, catalog: Catalog, problem: Problem, metadata: dict[str, Any]) -> "Posterior":
+        """Name, label and certify what a sampler returned for the stars of a catalogue."""
+        model = problem.model
+        derived = _derive(problem, jax.tree.map(jnp.asarray, Star.from_catalog(catalog)), batch.draws)
+        variables = dict(zip(model.labels, np.moveaxis(batch.draws.theta, -1, 0), strict=True)) | {
+            "distance_modulus": batch.draws.mu,
+            "reddening": batch.draws.reddening,
+            "distance": 10 * 10 ** (batch.draws.mu / 5),
+            "extinction": derived["extinction"],
+        }
+        dims = ("star", "chain", "draw")
+        drawn = _dataset(variables, dims, catalog).transpose("chain", "draw", "star")
+        groups = {"posterior": drawn}
+        if batch.log_weight is not None:
+            weighted = _dataset(variables | {"log_weight": batch.log_weight}, dims, catalog)
+            groups["weighted_posterior"] = weighted.transpose("chain", "draw", "star")
+            groups["posterior"] = _resample(drawn, batch.log_weight, metadata["seed"])
+        stats = _certify(batch, groups["posterior"], derived, catalog, problem)
+        groups["sample_stats"] = xr.merge(
+            [
+                _dataset(batch.draw_stats, dims, catalog).transpose("chain", "draw", "star"),
+                _dataset(stats, ("star",), catalog),
+            ]
+        )
+        groups |= _data_groups(catalog)
+        attrs = {name: str(value) for name, value in metadata.items()} | {
+            "format": "albireo posterior",
+            "format_version": _FORMAT_VERSION,
+            "reference_band": model.bands[0],
+            "labels": ",".join(model.labels),
+            "flags": "; ".join(f"{bit} {name}: {text}" for bit, name, text in flags.describe_flags()),
+        }
+        tree = xr.DataTree.from_dict(groups)
+        tree.attrs = attrs
+        return cls(tree, problem)
+
+    def __len__(self) -> int:
+        return self.tree["posterior"].sizes["star"]
+
+    def __repr__(self) -> str:
+        sizes = self.tree["posterior"].sizes
+        return (
+            f"<Posterior of {len(self)} stars, {sizes['chain']} chains of {sizes['draw']} draws: "
+            f"{', '.join(self.variables)}; {int(np.sum(self.flags > 0))} flagged>"
+        )
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the sampled and derived variables."""
+        return tuple(str(name) for name in self.tree["posterior"].data_vars)
+
+    @property
+    def flags(self) -> Int[np.ndarray, " star"]:
+        """The flags of every star, see `albireo.flags`."""
+        return np.asarray(self.tree["sample_stats"]["flags"])
+
+    def log_likelihood(self) -> xr.Dataset:
+        """Log-likelihood of every magnitude and of the parallax at every draw, for `az.loo` and `az.compare`."""
+        if "log_likelihood" in self.tree.children:
+            return self.tree["log_likelihood"].to_dataset()
+        stars, draws = self._stars_and_draws()
+        bands, parallax = _log_likelihood(self._problem().model, stars, draws)
+        dims = ("star", "chain", "draw")
+        shared = {name: self.tree["posterior"][name] for name in dims}
+        dataset = xr.Dataset(
+            {"magnitude": ((*dims, "band"), np.asarray(bands)), "parallax": (dims, np.asarray(parallax))},
+            coords=shared | {"band": self.tree["observed_data"]["band"]},
+        )
+        return dataset.transpose("chain", "draw", "star", "band")
+
+    def posterior_predictive(self, seed: int = 0) -> xr.Dataset:
+        """Magnitudes [mag] and parallax [mas] as they would be measured again, one for every draw."""
+        stars, draws = self._stars_and_draws()
+        mag, parallax = _predict(self._problem().model, draws)
+        rng = np.random.default_rng(seed)
+        constant = self.tree["constant_data"]
+        mag_err, parallax_err = np.asarray(constant["magnitude_err"]), np.asarray(constant["parallax_err"])
+        mag = mag + rng.normal(size=mag.shape) * mag_err[:, None, None]
+        parallax = parallax + rng.normal(size=parallax.shape) * parallax_err[:, None, None]
+        dims = ("star", "chain", "draw")
+        dataset = xr.Dataset(
+            {"magnitude": ((*dims, "band"), mag), "parallax": (dims, parallax)},
+            coords={name: self.tree["posterior"][name] for name in dims} | {"band": self.tree["observed_data"]["band"]},
+        )
+        return dataset.transpose("chain", "draw", "star", "band")
+
+    def to_arviz(self, *, posterior_predictive: bool = False) -> Any:
+        """What the installed ArviZ works on: an `xarray.DataTree` (ArviZ ≥ 1) or an `InferenceData` (ArviZ 0.x).
+
+        Args:
+            posterior_predictive: add the group of that name.
+        """
+        groups = {name: node.to_dataset() for name, node in self.tree.children.items()}
+        if self.problem is not None:
+            groups["log_likelihood"] = self.log_likelihood()
+        if posterior_predictive:
+            groups["posterior_predictive"] = self.posterior_predictive()
+        import arviz as az
+
+        if int(az.__version__.split(".")[0]) >= 1:
+            tree = xr.DataTree.from_dict(groups)
+            tree.attrs = self.tree.attrs
+            return tree
+        return az.InferenceData(attrs=dict(self.tree.attrs), warn_on_custom_groups=False, **groups)
+
+    def summary(self) -> "QTable":
+        """One row a star: id, mean, standard deviation and percentiles of every variable, certificate, flags.
+
+        Weighted draws enter with their weights.
+        """
+        from astropy.table import QTable
+
+        table = QTable({"star": np.asarray(self.tree["posterior"]["star"])})
+        group = self.tree["weighted_posterior" if "weighted_posterior" in self.tree.children else "posterior"]
+        weight = np.exp(_flat(group["log_weight"])) if "log_weight" in group else None
+        for name in self.variables:
+            columns = _summarise(_flat(group[name]), weight)
+            unit = group[name].attrs.get("units", "")
+            for statistic, values in columns.items():
+                # No common file format has a unit "dex".
+                table[f"{name}_{statistic}"] = values if unit in ("", "dex") else values << _unit(unit)
+        stats = self.tree["sample_stats"]
+        for name, variable in stats.data_vars.items():
+            if variable.dims == ("star",):
+                table[str(name)] = np.asarray(variable)
+        table.meta = dict(self.tree.attrs)
+        return table
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to one netCDF file, which ArviZ and xarray open too."""
+        groups = {name: node.to_dataset() for name, node in self.tree.children.items()}
+        if self.problem is not None:
+            groups["log_likelihood"] = self.log_likelihood()
+        tree = xr.DataTree.from_dict(groups)
+        tree.attrs = self.tree.attrs
+        tree.to_netcdf(path, engine="h5netcdf")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Posterior":
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: no such file, or not a posterior of albireo.
+        """
+        if not Path(path).is_file():
+            raise UserError(f"there is no posterior file {path}; `albireo infer` writes one.")
+        try:
+            with xr.open_datatree(path, engine="h5netcdf") as tree:
+                tree = tree.load()
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path} cannot be read as netCDF ({error}); run the inference again.") from None
+        if tree.attrs.get("format") != "albireo posterior":
+            raise UserError(f"{path} was not written by albireo; give the posterior.nc of a run.")
+        if tree.attrs["format_version"] > _FORMAT_VERSION:
+            raise UserError(f"{path} was written by a newer albireo; update albireo to read it.")
+        return cls(tree)
+
+    def _problem(self) -> Problem:
+        if self.problem is None:
+            raise UserError(
+                "this posterior was loaded from a file, without its model; infer again to have predictions."
+            )
+        return self.problem
+
+    def _stars_and_draws(self) -> tuple[Star, Draws]:
+        data, constant = self.tree["observed_data"], self.tree["constant_data"]
+        labels = self.tree.attrs["labels"].split(",")
+        drawn = self.tree["posterior"].to_dataset().transpose("star", "chain", "draw")
+        theta = np.stack([drawn[label] for label in labels], axis=-1)
+        stars = Star.from_measurements(
+            data["magnitude"], constant["magnitude_err"], data["parallax"], constant["parallax_err"]
+        )
+        draws = Draws(theta, np.asarray(drawn["distance_modulus"]), np.asarray(drawn["reddening"]))
+        return jax.tree.map(jnp.asarray, (stars, draws))
+
+
+@eqx.filter_jit
+def _derive(problem: Problem, stars: Star, draws: Draws) -> dict[str, Array]:
+    """Extinction of every draw; χ² of the photometry at the likeliest draw; predicted parallax; domain density."""
+
+    def one(star: Star, draws: Draws) -> dict[str, Array]:
+        model = problem.model
+        extinction = draws.reddening * model.extinction_vector(draws.theta)[..., 0]
+        residual = star.mag - model.magnitudes(draws.theta, draws.mu, draws.reddening)
+        chi2 = jnp.min(jnp.sum(star.ivar * residual**2, axis=-1))
+        return {"extinction": extinction, "chi2": chi2}
+
+    return jax.lax.map(lambda args: one(*args), (stars, jax.tree.map(jnp.asarray, draws)), batch_size=16)
+
+
+@eqx.filter_jit
+def _log_likelihood(model, stars: Star, draws: Draws):
+    def one(star, draw):
+        bands = log_likelihood_bands(model, star, draw.theta, draw.mu, draw.reddening)
+        return bands, log_likelihood_parallax(star, draw.mu)
+
+    over_draws = jax.vmap(jax.vmap(one, in_axes=(None, 0)), in_axes=(None, 0))
+    return jax.lax.map(lambda args: over_draws(*args), (stars, draws), batch_size=16)
+
+
+@eqx.filter_jit
+def _predict(model, draws: Draws):
+    return model.magnitudes(draws.theta, draws.mu, draws.reddening), parallax_from_distance_modulus(draws.mu)
+
+
+def _dataset(variables: dict[str, np.ndarray], dims: tuple[str, ...], catalog: Catalog) -> xr.Dataset:
+    arrays = {name: (dims, np.asarray(values), _attributes(name)) for name, values in variables.items()}
+    return xr.Dataset(arrays, coords=_coordinates(dims, arrays, catalog))
+
+
+def _coordinates(dims, arrays, catalog: Catalog):
+    shape = next(iter(arrays.values()))[1].shape if arrays else ()
+    counted = {dim: np.arange(n) for dim, n in zip(dims, shape, strict=False) if dim != "star"}
+    return counted | {"star": np.asarray(catalog.ids).astype(str)}
+
+
+def _attributes(name: str) -> dict[str, str]:
+    return {"units": UNITS[name]} if name in UNITS else {}
+
+
+def _data_groups(catalog: Catalog) -> dict[str, xr.Dataset]:
+    coords = {"star": np.asarray(catalog.ids).astype(str), "band": list(catalog.bands)}
+    mag, mas, deg = {"units": "mag"}, {"units": "mas"}, {"units": "deg"}
+    observed = {
+        "magnitude": (("star", "band"), catalog.mag, mag),
+        "parallax": ("star", catalog.parallax, mas),
+    }
+    constant = {
+        "magnitude_err": (("star", "band"), catalog.mag_err, mag),
+        "parallax_err": ("star", catalog.parallax_err, mas),
+        "glon": ("star", catalog.glon, deg),
+        "glat": ("star", catalog.glat, deg),
+        "row": ("star", catalog.row),
+    }
+    return {"observed_data": xr.Dataset(observed, coords), "constant_data": xr.Dataset(constant, coords)}
+
+
+def _resample(drawn: xr.Dataset, log_weight: Float[np.ndarray, "star chain draw"], seed: int) -> xr.Dataset:
+    """As many equally weighted draws as there are weighted ones, by systematic resampling in random order."""
+    rng = np.random.default_rng(seed)
+    num_star, num = log_weight.shape[0], log_weight[0].size
+    weight = np.nan_to_num(np.exp(log_weight.reshape(num_star, num).astype(float)))
+    cumulative = np.cumsum(weight, axis=1)
+    u = (np.arange(num) + rng.random((num_star, 1))) / num
+    index = np.stack([np.searchsorted(c, v * c[-1]) for c, v in zip(cumulative, u, strict=True)])
+    index = rng.permuted(np.minimum(index, num - 1), axis=1)
+    picked = {
+        name: (variable.dims, np.take_along_axis(variable.values, index.T[None], axis=1), variable.attrs)
+        for name, variable in drawn.data_vars.items()
+    }
+    return xr.Dataset(picked, coords=drawn.coords)
+
+
+def _certify(
+    batch: Batch, posterior: xr.Dataset, derived: dict[str, Array], catalog: Catalog, problem: Problem
+) -> dict[str, np.ndarray]:
+    """Statistics and flags of every star."""
+    stats = {name: np.asarray(values) for name, values in batch.star_stats.items()}
+    stats |= {"chi2": np.asarray(derived["chi2"]), "n_bands": catalog.n_bands}
+    conditions = {}
+    if posterior.sizes["chain"] > 1:
+        stats |= convergence(posterior)
+    if "diverging" in batch.draw_stats:
+        diverging = np.asarray(batch.draw_stats["diverging"])
+        stats["n_divergent"] = np.sum(diverging, axis=(1, 2))
+        conditions[Flag.DIVERGENT] = np.mean(diverging, axis=(1, 2)) > flags.MAX_DIVERGENT_FRACTION
+    model = problem.model
+    theta = np.stack([posterior[label].values for label in model.labels], axis=-1)
+    theta = theta.reshape(-1, *theta.shape[2:])
+    x = np.asarray(model.standardise(theta))
+    failed = ~np.all(np.isfinite(x), axis=(0, 2))
+    sampled = np.where(failed[:, None], 0, x)
+    conditions |= {
+        Flag.NOT_SAMPLED: failed,
+        Flag.NOT_CONVERGED: not_converged(stats),
+        Flag.SEVERAL_MODES: several_modes(sampled - sampled.mean(axis=0)),
+        Flag.POOR_FIT: poor_fit(stats["chi2"], stats["n_bands"], len(model.labels) + 2),
+        Flag.OUTSIDE_DOMAIN: _outside_domain(model, theta.mean(axis=0), catalog),
+        Flag.PRIOR_DOMINATED: _prior_dominated(problem, theta),
+        Flag.PARALLAX_TENSION: _parallax_tension(posterior, catalog),
+        Flag.FEW_BANDS: catalog.n_bands < flags.MIN_BANDS,
+        Flag.BAD_INPUT: catalog.bad_input,
+    }
+    sampled_only = {flag: condition & ~failed for flag, condition in conditions.items() if flag not in _OF_INPUT}
+    stats["flags"] = combine(conditions | sampled_only)
+    return stats
+
+
+_OF_INPUT = (Flag.NOT_SAMPLED, Flag.FEW_BANDS, Flag.BAD_INPUT)
+
+
+def _outside_domain(model, theta: Float[np.ndarray, "star label"], catalog: Catalog):
+    if model.domain is None:
+        return np.zeros(len(catalog), bool)
+    density = np.asarray(jax.lax.map(model.domain.density, jnp.asarray(theta, jnp.float32), batch_size=16))
+    unused = ~np.isfinite(catalog.mag)
+    return (density[:, 0] < MIN_DENSITY_ABSOLUTE) | np.any((density[:, 1:] < MIN_DENSITY_COLOR) & ~unused, axis=1)
+
+
+def _prior_dominated(problem: Problem, theta: Float[np.ndarray, "draw star label"]):
+    ratio = np.std(theta, axis=0) / np.asarray(_prior_width(problem))
+    return np.any(ratio > flags.MAX_PRIOR_WIDTH_RATIO, axis=1)
+
+
+@eqx.filter_jit
+def _prior_width(problem: Problem) -> Float[Array, " label"]:
+    """Of the prior in all the sky: its labels do not depend on the direction much."""
+    from albireo.priors import sightline
+
+    theta, _, _ = problem.prior.sample(jax.random.key(0), sightline(problem.prior, jnp.full(2, jnp.nan)), 4096)
+    return jnp.std(theta, axis=0)
+
+
+def _parallax_tension(posterior: xr.Dataset, catalog: Catalog):
+    """Distance of the measured parallax from the predicted ones in units of their joint width."""
+    predicted = 1000 / posterior["distance"].values.reshape(-1, len(catalog))
+    width = np.hypot(predicted.std(axis=0), catalog.parallax_err)
+    pull = np.abs(catalog.parallax - predicted.mean(axis=0)) / width
+    return np.nan_to_num(pull) > flags.MAX_PARALLAX_TENSION
+
+
+def _flat(variable: xr.DataArray) -> Float[np.ndarray, "star draw"]:
+    values = variable.transpose("star", "chain", "draw").values
+    return values.reshape(values.shape[0], -1).astype(float)
+
+
+def _summarise(values: Float[np.ndarray, "star draw"], weight: Float[np.ndarray, "star draw"] | None):
+    """Mean, standard deviation and percentiles of each row."""
+    if weight is None:
+        weight = np.ones_like(values)
+    weight = weight / np.sum(weight, axis=1, keepdims=True)
+    mean = np.sum(weight * values, axis=1)
+    std = np.sqrt(np.sum(weight * (values - mean[:, None]) ** 2, axis=1))
+    order = np.argsort(values, axis=1)
+    values, weight = np.take_along_axis(values, order, axis=1), np.take_along_axis(weight, order, axis=1)
+    cumulative = np.cumsum(weight, axis=1) - 0.5 * weight
+    percentiles = {
+        name: np.array([np.interp(p, c, v) for c, v in zip(cumulative, values, strict=True)])
+        for name, p in _PERCENTILES.items()
+    }
+    return {"mean": mean, "std": std} | percentiles
+
+
+def _unit(unit: str):
+    import astropy.units as u
+
+    return u.Unit(unit)

@@ -1,0 +1,49 @@
+"""What a prior is: p(θ, μ, E | sky position), normalised, differentiable and samplable."""
+
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from albireo.priors.reddening import Reddening
+
+
+@runtime_checkable
+class Prior(Protocol):
+    """The three methods of a prior. Any object that has them can be used for inference.
+
+    `sky` is the star's Galactic longitude and latitude [deg], shape (2,), NaN where unknown. A prior that has work to do once a star
+    (a table along the line of sight, say) adds a method `sightline(position)`; `sky` is then what that returns.
+    All three are called for one star inside `jax.jit` and `jax.vmap`.
+    """
+
+    def log_prob(
+        self, theta: Float[Array, " label"], mu: Float[Array, ""], reddening: Float[Array, ""], sky: Any
+    ) -> Float[Array, ""]:
+        """log p(θ, μ, E | sky), per unit label, per mag of distance modulus, per mag of reddening."""
+        ...
+
+    def sample(
+        self, key: PRNGKeyArray, sky: Any, num_samples: int
+    ) -> tuple[Float[Array, "sample label"], Float[Array, " sample"], Float[Array, " sample"]]:
+        """Independent draws of (θ, μ, E)."""
+        ...
+
+    def reddening_given_distance(self, mu: Float[Array, ""], sky: Any) -> Reddening:
+        """p(E | μ, sky), the last factor of `log_prob`."""
+        ...
+
+
+def sightline(prior: Prior, position: Float[Array, " 2"]) -> Any:
+    """What the prior's methods take as `sky` at this Galactic longitude and latitude [deg]."""
+    prepare = getattr(prior, "sightline", None)
+    return position if prepare is None else prepare(position)
+
+
+def log_prob_without_reddening(
+    prior: Prior, theta: Float[Array, " label"], mu: Float[Array, ""], sky: Any
+) -> Float[Array, ""]:
+    """log p(θ, μ | sky): the prior divided by its last factor, at a reddening where that is not small."""
+    reddening = prior.reddening_given_distance(mu, sky)
+    mode = jax.lax.stop_gradient(reddening.mode)
+    return prior.log_prob(theta, mu, mode, sky) - reddening.log_prob(mode)

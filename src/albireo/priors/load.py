@@ -1,0 +1,171 @@
+"""Priors by name, from a TOML file, or registered by a third party."""
+
+import tomllib
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from albireo.errors import UserError
+from albireo.model import StellarModel
+from albireo.priors.base import Prior
+from albireo.priors.distance import Disc, ExponentiallyDecreasing, FlatInDistanceModulus, Galaxy, Halo
+from albireo.priors.dust import DustDisc, Exponential, TruncatedNormal
+from albireo.priors.galactic import GalacticPrior
+from albireo.priors.stars import TrainingStars
+
+ENTRY_POINT_GROUP = "albireo.priors"
+# The files ship with the package; in a checkout they are the folder priors/ at its top.
+_FOLDERS = (Path(__file__).parent / "library", Path(__file__).parents[3] / "priors")
+
+
+def list_priors() -> list[tuple[str, str]]:
+    """Names of all priors that can be loaded by name, each with a line about it."""
+    files = [(path.stem, _read(path).get("description", "")) for path in _files().values()]
+    plugins = [(entry.name, f"from {entry.value}") for entry in entry_points(group=ENTRY_POINT_GROUP)]
+    return sorted(files + plugins)
+
+
+def load_prior(name: str | Path, model: StellarModel) -> Prior:
+    """A prior by name or by the path of a TOML file.
+
+    A name registered under the entry-point group `albireo.priors` is called with the model and returns the prior.
+
+    Raises:
+        UserError: no such prior, not a TOML file, an unknown key or a value out of range.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.is_file():
+        if not path.is_file():
+            raise UserError(f"there is no prior file {path}; `albireo priors` lists the priors known by name.")
+        return _build(_read(path), path, model)
+    if str(name) in _files():
+        return _build(_read(_files()[str(name)]), _files()[str(name)], model)
+    for entry in entry_points(group=ENTRY_POINT_GROUP, name=str(name)):
+        return entry.load()(model)
+    known = ", ".join(known for known, _ in list_priors())
+    raise UserError(f"there is no prior {str(name)!r}; choose one of {known}, or give the path of a TOML file.")
+
+
+def _files() -> dict[str, Path]:
+    return {path.stem: path for folder in _FOLDERS if folder.is_dir() for path in sorted(folder.glob("*.toml"))}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"the prior file {path} cannot be read as TOML: {error}; mend that line.") from None
+
+
+class _Section:
+    """A table of the file, of which every key must be asked for."""
+
+    def __init__(self, values: Any, where: str, path: Path) -> None:
+        if not isinstance(values, dict):
+            raise UserError(f"{path}: {where} must be a table, not {values!r}.")
+        self.values, self.where, self.path = dict(values), where, path
+
+    def text(self, key: str) -> str:
+        value = self._pop(key)
+        if not isinstance(value, str):
+            raise UserError(f"{self.path}: {self.where}.{key} must be text; got {value!r}.")
+        return value
+
+    def number(self, key: str, *, positive: bool = True) -> float:
+        value = self._pop(key)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
+            raise UserError(f"{self.path}: {self.where}.{key} must be a finite number; got {value!r}.")
+        if positive and value <= 0:
+            raise UserError(f"{self.path}: {self.where}.{key} must be greater than 0; got {value!r}.")
+        return float(value)
+
+    def section(self, key: str) -> "_Section":
+        return _Section(self._pop(key), f"{self.where}.{key}".lstrip("."), self.path)
+
+    def sections(self, key: str) -> "dict[str, _Section]":
+        group = self.section(key)
+        return {name: group.section(name) for name in list(group.values)}
+
+    def done(self) -> None:
+        if self.values:
+            key = next(iter(self.values))
+            raise UserError(
+                f"{self.path}: unknown key {f'{self.where}.{key}'.lstrip('.')!r}; remove it or mend its name."
+            )
+
+    def _pop(self, key: str) -> Any:
+        if key not in self.values:
+            raise UserError(f"{self.path}: {f'{self.where}.{key}'.lstrip('.')!r} is missing; add it.")
+        return self.values.pop(key)
+
+
+def _build(values: dict[str, Any], path: Path, model: StellarModel) -> GalacticPrior:
+    top = _Section(values, "", path)
+    description = top.text("description")
+    stars = _build_kind(top.section("stars"), {"training": lambda _: None})
+    distance = _build_kind(top.section("distance"), _DISTANCES)
+    dust = _build_kind(top.section("dust"), _DUSTS)
+    top.done()
+    del stars  # the only kind there is
+    return GalacticPrior(TrainingStars.build(model), distance, dust, path.stem, description)
+
+
+def _build_kind(section: _Section, kinds: dict[str, Callable[[_Section], Any]]) -> Any:
+    kind = section.text("kind")
+    if kind not in kinds:
+        raise UserError(
+            f"{section.path}: {section.where}.kind must be one of {', '.join(sorted(kinds))}; got {kind!r}."
+        )
+    built = kinds[kind](section)
+    section.done()
+    return built
+
+
+def _disc(section: _Section) -> Disc:
+    return Disc(section.number("scale_length_kpc"), section.number("scale_height_kpc"))
+
+
+def _halo(section: _Section) -> Halo:
+    return Halo(
+        slope=section.number("slope"),
+        flattening_center=section.number("flattening_center"),
+        flattening_outer=section.number("flattening_outer"),
+        flattening_scale=section.number("flattening_scale_kpc"),
+        core=section.number("core_kpc"),
+    )
+
+
+def _galaxy(section: _Section) -> Galaxy:
+    components = {
+        name: (_build_component(component), fraction)
+        for name, component in section.sections("components").items()
+        for fraction in [component.number("fraction")]
+    }
+    if not components:
+        raise UserError(f"{section.path}: {section.where}.components is empty; add at least one component.")
+    return Galaxy.build(
+        components,
+        solar_radius=section.number("solar_radius_kpc"),
+        solar_height=section.number("solar_height_kpc", positive=False),
+    )
+
+
+def _build_component(section: _Section) -> Any:
+    return _build_kind(section, {"disc": _disc, "halo": _halo})
+
+
+_DISTANCES: dict[str, Callable[[_Section], Any]] = {
+    "flat": lambda _: FlatInDistanceModulus(),
+    "exponentially-decreasing": lambda section: ExponentiallyDecreasing(section.number("scale_kpc")),
+    "galaxy": _galaxy,
+}
+_DUSTS: dict[str, Callable[[_Section], Any]] = {
+    "exponential": lambda section: Exponential(section.number("mean_mag")),
+    "truncated-normal": lambda section: TruncatedNormal(
+        section.number("mean_mag", positive=False), section.number("std_mag")
+    ),
+    "disc": lambda section: DustDisc(
+        section.number("midplane_mag_per_kpc"), section.number("scale_height_kpc"), section.number("floor_mag")
+    ),
+}

@@ -1,0 +1,109 @@
+"""What a sampler is: something that turns a batch of stars into draws from their posteriors."""
+
+from typing import Any, NamedTuple, Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from albireo import likelihood
+from albireo.errors import UserError
+from albireo.likelihood import Star
+from albireo.model import StellarModel
+from albireo.priors.base import Prior, sightline
+
+
+class Problem(eqx.Module):
+    """A model and a prior: what defines the posterior of any star.
+
+    Samplers work in standardised labels x = (θ − median)/std of the model, in which every label has a width of order one.
+    """
+
+    model: StellarModel
+    prior: Prior
+
+    def sightline(self, star: Star) -> Any:
+        """What the prior needs to know of the star's line of sight."""
+        return sightline(self.prior, star.position)
+
+    def labels(self, x: Float[Array, "*batch label"]) -> Float[Array, "*batch label"]:
+        """θ at standardised labels x."""
+        return self.model.label_median + self.model.label_std * x
+
+    def log_target(self, star: Star, sky: Any, x: Float[Array, " label"]) -> Float[Array, ""]:
+        """log ∫∫ p(m, ϖ, θ, μ, E) dμ dE per unit of standardised labels: its integral over x is the evidence."""
+        log_jacobian = jnp.sum(jnp.log(self.model.label_std))
+        return likelihood.log_marginal(self.model, self.prior, star, sky, self.labels(x)) + log_jacobian
+
+    def complete(self, star: Star, sky: Any, x: Float[Array, "draw label"], key: PRNGKeyArray) -> "Draws":
+        """Draw the distance modulus and reddening that belong to draws of the labels."""
+        theta = self.labels(x)
+        mu, reddening = jax.vmap(
+            lambda theta, key: likelihood.draw_distance_and_reddening(self.model, self.prior, star, sky, theta, key)
+        )(theta, jax.random.split(key, x.shape[0]))
+        return Draws(theta, mu, reddening)
+
+
+class Draws(NamedTuple):
+    """Draws from posteriors, with any leading axes."""
+
+    theta: Float[Array, "*batch label"]
+    mu: Float[Array, "*batch"]
+    reddening: Float[Array, "*batch"]
+
+
+class Batch(NamedTuple):
+    """What a sampler returns for one star, or for a batch of them with a leading star axis.
+
+    Attributes:
+        draws: θ, μ, E with axes (chain, draw).
+        log_weight: logarithms of the weights of the draws, which sum to one; None if all are equal.
+        draw_stats: one number a draw, axes (chain, draw), by ArviZ's names.
+        star_stats: one number a star.
+    """
+
+    draws: Draws
+    log_weight: Float[Array, "*star chain draw"] | None
+    draw_stats: dict[str, Array]
+    star_stats: dict[str, Array]
+
+
+class Sampler(Protocol):
+    """A configured sampler.
+
+    Attributes:
+        batch_size: how many stars `run` is given at a time.
+    """
+
+    batch_size: int
+
+    def run(self, problem: Problem, look: Any, stars: Star, keys: PRNGKeyArray) -> Batch:
+        """Sample a batch of stars (leading axis), each with its own key; arrays of the result have a leading star axis."""
+        ...
+
+
+@eqx.filter_jit
+def complete_batch(
+    problem: Problem, stars: Star, x: Float[Array, "star chain draw label"], keys: PRNGKeyArray
+) -> Draws:
+    """`Problem.complete` for a batch, star after star: the work on one star's draws fills the processor and fits its cache."""
+
+    def one(args):
+        star, x, key = args
+        flat = problem.complete(star, problem.sightline(star), x.reshape(-1, x.shape[-1]), key)
+        return jax.tree.map(lambda a: a.reshape(*x.shape[:2], *a.shape[1:]), flat)
+
+    return jax.lax.map(one, (stars, x, keys))
+
+
+def at_least(settings: Any, **minimum: int) -> None:
+    """Check integer settings of a sampler.
+
+    Raises:
+        UserError: one is not an integer or is below its minimum.
+    """
+    for name, least in minimum.items():
+        value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise UserError(f"{type(settings).__name__}: {name} must be an integer of at least {least}; got {value!r}.")

@@ -1,0 +1,94 @@
+"""Nested sampling with dynesty: an independent check of the other samplers, and the evidence with its error.
+
+It explores a box around the prior's mass and takes likelihood × prior as its likelihood, so it owes nothing to the proposals that the other
+samplers start from. Distance modulus and reddening are integrated out, so it has only as many dimensions as there are labels.
+"""
+
+from dataclasses import dataclass
+
+import dynesty
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from albireo.likelihood import Star
+from albireo.samplers.base import Batch, Problem, at_least
+from albireo.samplers.proposal import FirstLook
+
+# How far the box reaches beyond the outermost of the first look's points, in standard deviations of the labels.
+_MARGIN = 0.3
+_LOWEST = -1e30
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Static nested sampling (Skilling 2004; Speagle 2020, MNRAS 493, 3132).
+
+    Attributes:
+        num_live: live points.
+        num_samples: equally weighted draws kept.
+        dlogz: stops when the evidence left among the live points is below this [nat].
+        batch_size: stars between two reports of progress; they are sampled one by one.
+    """
+
+    num_live: int = 500
+    num_samples: int = 2000
+    dlogz: float = 0.01
+    batch_size: int = 1
+
+    def __post_init__(self) -> None:
+        at_least(self, num_live=50, num_samples=4, batch_size=1)
+
+    def run(self, problem: Problem, look: FirstLook, stars: Star, keys: PRNGKeyArray) -> Batch:
+        """Sample a batch of stars, one after the other."""
+        one_by_one = [
+            self._sample(problem, look, jax.tree.map(lambda a, i=i: a[i], stars), key) for i, key in enumerate(keys)
+        ]
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *one_by_one)
+
+    def _sample(self, problem: Problem, look: FirstLook, star: Star, key: PRNGKeyArray) -> Batch:
+        low, high = np.asarray(look.x.min(axis=0) - _MARGIN), np.asarray(look.x.max(axis=0) + _MARGIN)
+        key_dynesty, key_complete = jax.random.split(key)
+        rng = np.random.default_rng(np.asarray(jax.random.key_data(key_dynesty)))
+
+        def log_likelihood(x):
+            value = float(_log_target(problem, star, jnp.asarray(x, look.x.dtype)))
+            return max(value, _LOWEST) if np.isfinite(value) else _LOWEST
+
+        sampler = dynesty.NestedSampler(
+            log_likelihood, lambda u: low + (high - low) * u, low.size, nlive=self.num_live, rstate=rng
+        )
+        sampler.run_nested(dlogz=self.dlogz, print_progress=False)
+        results = sampler.results
+        # The box has the uniform density 1/volume; its inverse makes the evidence that of the normalised prior.
+        log_volume = np.sum(np.log(high - low))
+        weight = results.importance_weights()
+        chosen = _systematic(rng, weight, self.num_samples)
+        x = jnp.asarray(results.samples[chosen], look.x.dtype)
+        draws = _complete(problem, star, x, key_complete)
+        star_stats = {
+            "log_evidence": results.logz[-1] + log_volume,
+            "log_evidence_err": results.logzerr[-1],
+            "ess_kish": 1 / np.sum(weight**2),
+        }
+        draw_stats = {"lp": results.logl[chosen][None]}
+        return Batch(jax.tree.map(lambda a: np.asarray(a)[None], draws), None, draw_stats, star_stats)
+
+
+@eqx.filter_jit
+def _log_target(problem: Problem, star: Star, x: Float[Array, " label"]):
+    return problem.log_target(star, problem.sightline(star), x)
+
+
+@eqx.filter_jit
+def _complete(problem: Problem, star: Star, x: Float[Array, "draw label"], key: PRNGKeyArray):
+    return problem.complete(star, problem.sightline(star), x, key)
+
+
+def _systematic(rng: np.random.Generator, weight, num: int):
+    """Indices of an equally weighted sample, in random order."""
+    u = (np.arange(num) + rng.random()) / num
+    index = np.searchsorted(np.cumsum(weight) / np.sum(weight), u)
+    return rng.permutation(np.minimum(index, weight.size - 1))

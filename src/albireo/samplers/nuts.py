@@ -1,0 +1,162 @@
+"""The No-U-Turn sampler over the labels, many stars at once.
+
+Distance modulus and reddening are integrated out and drawn back (see `likelihood`), which leaves few, well-behaved dimensions.
+Each draw is one NUTS transition (Hoffman & Gelman 2014; BlackJAX's kernel), which moves within a mode, then one independence Metropolis
+step that proposes from the mixture fitted to the star's posterior, which moves between modes. Both leave the posterior invariant, so
+their composition does; a dwarf that might be a giant is visited as both by every chain, in proportion to their masses.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import blackjax.mcmc.nuts as blackjax_nuts
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from blackjax.adaptation.step_size import dual_averaging_adaptation
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from albireo.likelihood import Star
+from albireo.model.mixture import GaussianMixture
+from albireo.samplers.base import Batch, Problem, at_least, complete_batch
+from albireo.samplers.proposal import FirstLook, importance_sample, propose_batch, systematic
+
+_NUM_START = 512
+_INITIAL_STEP = 0.8
+_TARGET_ACCEPTANCE = 0.8
+_KERNEL = blackjax_nuts.build_kernel()
+
+
+@dataclass(frozen=True)
+class NUTS:
+    """NUTS with jumps between modes.
+
+    Attributes:
+        num_chains: chains per star.
+        num_warmup: draws during which the step size adapts, then dropped.
+        num_samples: draws kept from each chain.
+        max_doublings: a trajectory has at most 2^this − 1 leapfrog steps; jumps make long ones needless, and short ones keep a batch of
+            stars from waiting for its slowest.
+        batch_size: stars sampled together.
+    """
+
+    num_chains: int = 4
+    num_warmup: int = 100
+    num_samples: int = 500
+    max_doublings: int = 3
+    batch_size: int = 64
+
+    def __post_init__(self) -> None:
+        at_least(self, num_chains=1, num_warmup=10, num_samples=4, max_doublings=1, batch_size=1)
+
+    def run(self, problem: Problem, look: FirstLook, stars: Star, keys: PRNGKeyArray) -> Batch:
+        """Sample a batch of stars."""
+        keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 4))(keys), 1, 0)
+        mixtures = propose_batch(problem, look, stars, keys[0])
+        spaces, starts, log_evidence = _prepare_batch(problem, stars, mixtures, keys[1], self.num_chains)
+        x, draw_stats = _run_batch(self, problem, stars, spaces, starts, keys[2])
+        draws = complete_batch(problem, stars, x, keys[3])
+        return Batch(draws, None, draw_stats, {"log_evidence": log_evidence})
+
+
+class _Space(NamedTuple):
+    """Whitened coordinates z with x = center + cholesky·z, and the mixture that proposes jumps, over x."""
+
+    center: Float[Array, " label"]
+    cholesky: Float[Array, "label label"]
+    whitener: Float[Array, "label label"]
+    mixture: GaussianMixture
+
+    def x(self, z: Float[Array, "*batch label"]) -> Float[Array, "*batch label"]:
+        return self.center + z @ self.cholesky.T
+
+    def z(self, x: Float[Array, "*batch label"]) -> Float[Array, "*batch label"]:
+        return (x - self.center) @ self.whitener.T
+
+
+class _Info(NamedTuple):
+    """Statistics of one draw, by ArviZ's names."""
+
+    lp: Float[Array, ""]
+    diverging: Bool[Array, ""]
+    acceptance_rate: Float[Array, ""]
+    n_steps: Array
+    jumped: Bool[Array, ""]
+    step_size: Float[Array, ""]
+
+
+@eqx.filter_jit
+def _prepare_batch(problem: Problem, stars: Star, mixtures: GaussianMixture, keys: PRNGKeyArray, num_chains: int):
+    """Whitening by the width of the modes, starts drawn from the posterior, and the evidence."""
+
+    def one(args):
+        star, mixture, key = args
+        key_sample, key_start, key_shuffle = jax.random.split(key, 3)
+        x, log_weight = importance_sample(problem, star, problem.sightline(star), mixture, key_sample, _NUM_START)
+        within = jnp.einsum("k,kij,klj->il", jnp.exp(mixture.log_weight), mixture.cholesky, mixture.cholesky)
+        cholesky = jnp.linalg.cholesky(within)
+        space = _Space(jax.nn.softmax(log_weight) @ x, cholesky, jnp.linalg.inv(cholesky), mixture)
+        start = jax.random.permutation(key_shuffle, systematic(key_start, log_weight, num_chains))
+        return space, space.z(x[start]), logsumexp(log_weight) - jnp.log(_NUM_START)
+
+    return jax.lax.map(one, (stars, mixtures, keys))
+
+
+@eqx.filter_jit
+def _run_batch(settings: NUTS, problem: Problem, stars: Star, spaces: _Space, starts, keys: PRNGKeyArray):
+    """All chains of all stars, in step with each other."""
+
+    def one(star, space, start, key):
+        sky = problem.sightline(star)
+        chain_keys = jax.random.split(key, settings.num_chains)
+        z, info = jax.vmap(lambda z, key: _run_chain(settings, problem, star, sky, space, z, key))(start, chain_keys)
+        return space.x(z), info._asdict()
+
+    return jax.vmap(one)(stars, spaces, starts, keys)
+
+
+def _run_chain(settings: NUTS, problem: Problem, star: Star, sky: Any, space: _Space, z, key: PRNGKeyArray):
+    """Warm up, adapting the step size by dual averaging (Hoffman & Gelman 2014, section 3.2), then draw."""
+    init, update, final = dual_averaging_adaptation(_TARGET_ACCEPTANCE)
+
+    def log_density(z):
+        return problem.log_target(star, sky, space.x(z))
+
+    def step(carry, inputs):
+        state, adaptation = carry
+        key, warm = inputs
+        step_size = jnp.where(warm, jnp.exp(adaptation.log_step_size), final(adaptation))
+        state, info = _transition(log_density, space, state, step_size, key, settings.max_doublings)
+        adapted = update(adaptation, info.acceptance_rate)
+        adaptation = jax.tree.map(lambda new, old: jnp.where(warm, new, old), adapted, adaptation)
+        return (state, adaptation), (state.position, info)
+
+    # One loop for warm-up and draws: the transition, which is most of the program, is compiled once.
+    num = settings.num_warmup + settings.num_samples
+    inputs = (jax.random.split(key, num), jnp.arange(num) < settings.num_warmup)
+    start = (blackjax_nuts.init(z, log_density), init(_INITIAL_STEP))
+    _, (z, info) = jax.lax.scan(step, start, inputs)
+    return jax.tree.map(lambda a: a[settings.num_warmup :], (z, info))
+
+
+def _transition(log_density, space: _Space, state, step_size, key: PRNGKeyArray, max_doublings: int):
+    key_nuts, key_jump = jax.random.split(key)
+    metric = jnp.ones_like(state.position)
+    state, nuts = _KERNEL(key_nuts, state, log_density, step_size, metric, max_num_doublings=max_doublings)
+    state, jumped = _jump(log_density, space, state, key_jump)
+    info = _Info(
+        state.logdensity, nuts.is_divergent, nuts.acceptance_rate, nuts.num_integration_steps, jumped, step_size
+    )
+    return state, info
+
+
+def _jump(log_density, space: _Space, state, key: PRNGKeyArray):
+    """One independence Metropolis step with the mixture as proposal."""
+    key_propose, key_accept = jax.random.split(key)
+    x = space.mixture.sample(key_propose, 1)[0]
+    proposed = blackjax_nuts.init(space.z(x), log_density)
+    log_ratio = proposed.logdensity - state.logdensity
+    log_ratio += space.mixture.log_prob(space.x(state.position)) - space.mixture.log_prob(x)
+    accept = jnp.log(jax.random.uniform(key_accept, dtype=x.dtype)) < log_ratio
+    return jax.tree.map(lambda new, old: jnp.where(accept, new, old), proposed, state), accept

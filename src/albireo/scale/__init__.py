@@ -1,0 +1,1 @@
+"""Inference of more stars than fit into memory or into an hour."""

@@ -1,0 +1,161 @@
+"""Reading table files, and taking columns of numbers out of tables: names, units and missing values in one place."""
+
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import astropy.units as u
+import numpy as np
+from astropy.table import Table
+from astropy.utils.exceptions import AstropyWarning
+from jaxtyping import Float, Shaped
+
+from albireo.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = {
+    ".fits": "fits",
+    ".fit": "fits",
+    ".fits.gz": "fits",
+    ".parquet": "parquet",
+    ".ecsv": "ascii.ecsv",
+    ".csv": "ascii.csv",
+    ".vot": "votable",
+    ".xml": "votable",
+}
+_FORMAT_NAMES = "FITS (.fits), Parquet (.parquet), ECSV (.ecsv), CSV (.csv) or VOTable (.vot, .xml)"
+
+
+def read_table(path: str | Path) -> Table:
+    """Read a table file; the name's ending says which format.
+
+    Raises:
+        UserError: no such file, an unknown ending, or a file that is not what its ending says.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no file {path}; give the path of a table in {_FORMAT_NAMES}.")
+    ending = next((ending for ending in FORMATS if path.name.lower().endswith(ending)), None)
+    if ending is None:
+        raise UserError(f"{path} has no ending that albireo knows; convert it to {_FORMAT_NAMES}.")
+    try:
+        with warnings.catch_warnings():
+            # Odd units or dates in a header are no concern of ours: the columns we take are checked one by one.
+            warnings.simplefilter("ignore", AstropyWarning)
+            return _read(path, FORMATS[ending])
+    except Exception as error:  # a damaged file raises whatever its reader stumbles over
+        cause = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{path} could not be read as a {ending} table ({cause}); mend it or export it anew.") from None
+
+
+def _read(path: Path, file_format: str) -> Table:
+    if file_format == "votable":
+        return Table.read(path, format="votable", use_names_over_ids=True)  # an ID cannot begin with a digit
+    if file_format != "parquet":
+        return Table.read(path, format=file_format)
+    import pandas as pd
+    from pyarrow import parquet
+
+    if b"table_meta_yaml" in (parquet.read_schema(path).metadata or {}):
+        return Table.read(path, format="parquet")  # astropy wrote it, units and all
+    return to_astropy(pd.read_parquet(path))
+
+
+def to_astropy(table: "Table | pd.DataFrame") -> Table:
+    """An astropy Table of plain columns, each with its unit, from an astropy table or a pandas DataFrame."""
+    if isinstance(table, Table):
+        return Table(table, copy=False)  # a QTable's quantities become columns
+    if not (hasattr(table, "columns") and hasattr(table, "index")):
+        raise UserError(f"table must be an astropy Table or a pandas DataFrame; got {type(table).__name__}.")
+    if table.index.name is not None:
+        table = table.reset_index()
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise UserError(f"there are two columns named {twice[0]!r}; rename or drop one of them.")
+    return Table.from_pandas(table)
+
+
+class Columns:
+    """A table's columns by name, whatever their case, as floats in the unit asked for; it remembers what was taken."""
+
+    def __init__(self, table: Table):
+        self._table = table
+        self._taken: set[str] = set()
+
+    def find(self, name: str) -> str | None:
+        """The table's own spelling of a column name, None if there is no such column."""
+        found = [column for column in self._table.colnames if column.lower() == name]
+        # Readers of text files number a name that comes twice: gaia_g_1, gaia_g.1.
+        again = [column for column in self._table.colnames if re.fullmatch(rf"{re.escape(name)}[._]\d", column.lower())]
+        if found and len(found + again) > 1:
+            raise UserError(
+                f"column {name} is there twice ({' and '.join(found + again)}); rename or drop one of them."
+            )
+        return found[0] if found else None
+
+    def floats(self, name: str, unit: u.UnitBase | None = None) -> Float[np.ndarray, "star *shape"]:
+        """A column as float64, in `unit` if the column has one; NaN where missing, or throughout without such a column.
+
+        Raises:
+            UserError: the column does not hold numbers, or its unit cannot be converted.
+        """
+        found = self.find(name)
+        if found is None:
+            return np.full(len(self._table), np.nan)
+        self._taken.add(found)
+        column = self._table[found]
+        return _to_floats(column, found) * _factor(column.unit, unit, found)
+
+    def rest(self) -> Table:
+        """The columns that were not taken."""
+        rest = self._table.copy(copy_data=False)
+        rest.remove_columns(list(self._taken))
+        return rest
+
+
+def _to_floats(column, name: str) -> Float[np.ndarray, "star *shape"]:
+    data = column.data
+    if data.dtype.kind not in "fiub" and np.all(np.ma.getmaskarray(data)):
+        return np.full(data.shape, np.nan)  # a CSV column without any entry has no type
+    try:
+        if data.dtype.kind not in "fiubO":
+            raise TypeError
+        values = np.array(data.tolist(), float) if data.dtype.kind == "O" else np.ma.asarray(data).astype(float)
+    except (TypeError, ValueError):
+        example = next(str(entry) for entry in data if entry is not np.ma.masked)
+        raise UserError(f"column {name} must hold numbers; it holds {example!r}, mend or drop it.") from None
+    return np.ma.filled(values, np.nan)
+
+
+def _factor(given: u.UnitBase | None, wanted: u.UnitBase | None, name: str) -> float:
+    """What to multiply a column by; logarithmic units such as mag(AB) or dex(cm/s2) count as plain mag and dex."""
+    if given is None or wanted is None or given == u.dimensionless_unscaled:
+        return 1.0
+    try:
+        return float(np.asarray(u.Quantity(1.0, getattr(given, "function_unit", given)).to_value(wanted)))
+    except u.UnitConversionError:
+        raise UserError(f"column {name} is in {given}; convert it to {wanted} first.") from None
+
+
+# Whole words that identify a star, besides every name that ends in "id".
+_ID_WORDS = ("name", "source_id", "obj_id", "id", "designation", "star", "object", "target", "kic", "tic", "hip", "hd")
+
+
+def id_columns(table: Table) -> list[str]:
+    """Names of the columns that tell stars apart: integers or strings by a known name, the likeliest first."""
+    plain = [name for name in table.colnames if table[name].ndim == 1 and table[name].dtype.kind in "iuSUO"]
+    known = [name for word in _ID_WORDS for name in plain if name.lower() == word]
+    return known + [name for name in plain if name.lower().endswith("id") and name not in known]
+
+
+def star_ids(table: Table) -> Shaped[np.ndarray, " star"]:
+    """A string a star: from the first id column that tells all of them apart, or else the row number."""
+    for name in id_columns(table):
+        column = table[name]
+        text = [entry.decode() if isinstance(entry, bytes) else str(entry) for entry in column]
+        if len(set(text)) == len(text) and not np.ma.getmaskarray(column.data).any():
+            return np.array(text)
+    return np.arange(len(table)).astype(str)

@@ -1,0 +1,162 @@
+"""How a model is trained: one frozen object, with presets and a TOML form."""
+
+import dataclasses
+import math
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from albireo.errors import UserError
+from albireo.model.domain import GREEN2020_BANDWIDTH
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """Every choice of the training; the defaults are the schedule of Green et al. (2021), section 4.
+
+    Attributes:
+        hidden: sizes of the hidden layers of M.
+        iterations: how often covariances and reddenings are updated.
+        epochs: passes through the stars in an iteration.
+        batch_size: stars in a step.
+        learning_rate: step size of Adam in the first iteration.
+        decay_iterations: iterations in which the learning rate falls by a factor e.
+        l2: λ_s of Eq. (15), on the squared weights of M.
+        l1: λ_r of Eq. (15), on the absolute weights of R.
+        average: decay of the running mean of the weights over steps that becomes the model; 0 takes the last weights.
+        refine_epochs: passes of the last stage, which differentiates covariances too; 0 leaves the stage out.
+        refine_batch_size: stars in a step of it.
+        refine_learning_rate: first step size of Adam in it.
+        update_reddening: whether reddenings are updated by Eqs. (8) and (9).
+        max_first_reddening_err: stars with a larger reddening error [mag] sit out the first iteration.
+        chi2_cut_start: stars with a larger χ²/dof sit out the second iteration.
+        chi2_cut_end: the cut of the last iterations.
+        chi2_cut_iterations: iterations until the cut reaches its end, in equal steps of its logarithm.
+        min_parallax_snr: below this signal-to-noise ratio a parallax leaves the distance modulus unconstrained.
+        parallax_prior_slope: d ln p / d ln ϖ of the parallax prior in Eq. (A17); None leaves the correction out.
+        split: fractions of training, validation and test stars.
+        split_seed: seed of the split.
+        seed: seed of the starting weights and of the order of the stars.
+        density_components: Gaussians in the density of the training stars.
+        bandwidth: kernel width of the domain for every label, in its own unit.
+    """
+
+    hidden: tuple[int, ...] = (32, 32)
+    iterations: int = 20
+    epochs: int = 25
+    batch_size: int = 1024
+    learning_rate: float = 1e-3
+    decay_iterations: float = 5.0
+    l2: float = 1e-4
+    l1: float = 1e-2
+    average: float = 0.0
+    refine_epochs: int = 0
+    refine_batch_size: int = 128
+    refine_learning_rate: float = 1e-3
+    update_reddening: bool = True
+    max_first_reddening_err: float = 0.2
+    chi2_cut_start: float = 100.0
+    chi2_cut_end: float = 5.0
+    chi2_cut_iterations: int = 15
+    min_parallax_snr: float = 5.0
+    parallax_prior_slope: float | None = None
+    split: tuple[float, float, float] = (0.7, 0.2, 0.1)
+    split_seed: int = 0
+    seed: int = 0
+    density_components: int = 32
+    bandwidth: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(GREEN2020_BANDWIDTH), hash=False)
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant."""
+        for name in ("iterations", "epochs", "batch_size", "learning_rate", "decay_iterations", "density_components"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"training option {name} must be positive; got {getattr(self, name)!r}.")
+        if not self.hidden or min(self.hidden) < 1:
+            raise UserError(f"training option hidden must list sizes of at least 1; got {self.hidden!r}.")
+        if len(self.split) != 3 or min(self.split) < 0 or abs(sum(self.split) - 1) > 1e-6 or self.split[0] == 0:
+            raise UserError(f"training option split must be three fractions that sum to 1; got {self.split!r}.")
+        if not 0 <= self.average < 1:
+            raise UserError(f"training option average must be at least 0 and below 1; got {self.average!r}.")
+
+    @property
+    def num_epochs(self) -> int:
+        """Passes through the stars in all."""
+        return self.iterations * self.epochs + self.refine_epochs
+
+    def learning_rate_at(self, iteration: int) -> float:
+        """Step size in an iteration."""
+        return self.learning_rate * math.exp(-iteration / self.decay_iterations)
+
+    def chi2_cut_after(self, iteration: int) -> float:
+        """Largest χ²/dof of stars that stay after an iteration."""
+        progress = min(iteration / max(self.chi2_cut_iterations - 1, 1), 1.0)
+        return self.chi2_cut_start * (self.chi2_cut_end / self.chi2_cut_start) ** progress
+
+    @classmethod
+    def preset(cls, name: str) -> "TrainingConfig":
+        """A named configuration: `paper`, or `default`, which made the bundled model."""
+        if name not in PRESETS:
+            raise UserError(f"there is no training preset {name!r}; choose one of {', '.join(PRESETS)}.")
+        return cls(**PRESETS[name])
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> "TrainingConfig":
+        """Read a configuration: keys are the attributes; `preset = "paper"` sets those that are not given.
+
+        Raises:
+            UserError: no such file, not TOML, an unknown key, or a value of the wrong kind.
+        """
+        try:
+            given = tomllib.loads(Path(path).read_text())
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UserError(f"the training configuration {path} cannot be read: {error}.") from None
+        return cls.from_dict(given, where=f"the training configuration {path}")
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any], *, where: str = "the training configuration") -> "TrainingConfig":
+        """From plain values, as `from_toml` reads them and `to_dict` writes them."""
+        given = dict(given)
+        preset = cls.preset(given.pop("preset", "default"))
+        fields = {field.name: getattr(preset, field.name) for field in dataclasses.fields(cls)}
+        unknown = sorted(given.keys() - fields.keys())
+        if unknown:
+            raise UserError(f"{where} has the unknown key {unknown[0]!r}; known are {', '.join(sorted(fields))}.")
+        return dataclasses.replace(preset, **{k: _as_kind(k, v, fields[k], where) for k, v in given.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a model's metadata."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {"batch_size": 32},
+    "default": {
+        "hidden": (64, 64),
+        "epochs": 60,
+        "batch_size": 64,
+        "learning_rate": 3e-3,
+        "l2": 1e-5,
+        "average": 0.999,
+        "refine_epochs": 50,
+    },
+}
+
+
+def _as_kind(key, value, like, where):
+    """The value as the kind of the default, or a UserError."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if key == "parallax_prior_slope" and (value is None or is_number):
+        return value
+    if isinstance(like, bool | int):
+        fits = type(value) is type(like)
+    elif isinstance(like, float):
+        fits, value = is_number, float(value) if is_number else value
+    elif isinstance(like, tuple):
+        fits = isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value)
+        value = tuple(type(like[0])(v) for v in value) if fits else value
+    else:
+        fits = isinstance(value, Mapping) and all(isinstance(v, int | float) for v in value.values())
+    if not fits:
+        raise UserError(f"{where}: {key} must be like {like!r}; got {value!r}.")
+    return value

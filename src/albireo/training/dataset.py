@@ -1,0 +1,180 @@
+"""The stars to train on: labels with covariances, photometry, parallax and a first estimate of the reddening."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from albireo.bands import DEFAULT_BANDS
+from albireo.catalog import DEFAULT_LABELS, Catalog
+from albireo.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from astropy.table import Table
+
+# Photometry with a larger error is treated as unobserved (Green et al. 2021, section 3.2) [mag].
+MAX_MAG_ERR = 0.2
+
+# Rounding to float32 in a file can take 1e-7 off the smallest eigenvalue of a correlation matrix.
+_MIN_EIGENVALUE = 1e-6
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """Stars with known labels; only stars that can be used are in it.
+
+    Attributes:
+        theta: labels, in their own units.
+        theta_cov: their covariances.
+        mag: apparent magnitudes [mag]; 0 where unobserved.
+        mag_err: their errors [mag]; infinite where unobserved.
+        parallax: parallaxes [mas]; 0 where unknown.
+        parallax_err: their errors [mas]; infinite where unknown.
+        reddening: first estimate of the reddening [mag].
+        reddening_err: its error [mag].
+        row: row of every star in the table it came from.
+        bands: names of the bands; the first becomes the reference band of a model.
+        labels: names of the labels.
+        num_rows: rows of the table.
+        survey: where the labels came from, if known.
+        dropped: how many rows were left out, by reason.
+    """
+
+    theta: Float[np.ndarray, "star label"]
+    theta_cov: Float[np.ndarray, "star label label"]
+    mag: Float[np.ndarray, "star band"]
+    mag_err: Float[np.ndarray, "star band"]
+    parallax: Float[np.ndarray, " star"]
+    parallax_err: Float[np.ndarray, " star"]
+    reddening: Float[np.ndarray, " star"]
+    reddening_err: Float[np.ndarray, " star"]
+    row: Int[np.ndarray, " star"]
+    bands: tuple[str, ...]
+    labels: tuple[str, ...]
+    num_rows: int
+    survey: np.ndarray | None = None
+    dropped: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_table(
+        cls,
+        table: "Table | pd.DataFrame",
+        *,
+        bands: Sequence[str] | None = None,
+        labels: Sequence[str] = DEFAULT_LABELS,
+    ) -> "TrainingSet":
+        """Take the stars from an astropy `Table` or a pandas `DataFrame`.
+
+        Columns: `<band>` and `<band>_err` [mag]; `<label>` with `<label>_err`, or `theta_cov`; `reddening` and
+        `reddening_err` [mag]; `parallax` and `parallax_err` [mas] and `survey` if known. Missing is NaN or masked.
+
+        Args:
+            table: the stars.
+            bands: bands to learn, the reference band first; by default all known bands that the table has.
+            labels: labels to learn them from.
+
+        Raises:
+            UserError: the table as a whole makes no sense, a band is missing, or no star is left.
+        """
+        catalog = Catalog.from_table(table, bands=bands or DEFAULT_BANDS, labels=labels)
+        missing = [band for band in bands or () if band not in catalog.bands]
+        if missing:
+            raise UserError(f"the table has no band {missing[0]!r} with errors; add its columns, or leave it out.")
+        return cls.from_catalog(catalog)
+
+    @classmethod
+    def from_catalog(cls, catalog: Catalog) -> "TrainingSet":
+        """Take the stars whose labels and reddening are known from a catalogue.
+
+        Raises:
+            UserError: no star can be used.
+        """
+        observed = catalog.mag_err <= MAX_MAG_ERR
+        has_parallax = np.isfinite(catalog.parallax)
+        everything = cls(
+            theta=catalog.theta,
+            theta_cov=catalog.theta_cov,
+            mag=np.where(observed, catalog.mag, 0.0),
+            mag_err=np.where(observed, catalog.mag_err, np.inf),
+            parallax=np.where(has_parallax, catalog.parallax, 0.0),
+            parallax_err=np.where(has_parallax, catalog.parallax_err, np.inf),
+            reddening=catalog.reddening,
+            reddening_err=catalog.reddening_err,
+            row=catalog.row,
+            bands=catalog.bands,
+            labels=catalog.labels,
+            num_rows=int(catalog.row.max()) + 1,
+            survey=_survey(catalog),
+        )
+        return _drop_bad_stars(everything)
+
+    def __len__(self) -> int:
+        """Number of stars."""
+        return len(self.theta)
+
+    def __getitem__(self, index: Any) -> "TrainingSet":
+        """The stars of an index array, a mask or a slice."""
+        arrays = {name: getattr(self, name)[index] for name in _PER_STAR}
+        survey = None if self.survey is None else self.survey[index]
+        return dataclasses.replace(self, survey=survey, **arrays)
+
+    @property
+    def observed(self) -> Bool[np.ndarray, "star band"]:
+        """Whether a star is observed in a band."""
+        return np.isfinite(self.mag_err)
+
+    def usable_parallax(self, min_snr: float) -> Bool[np.ndarray, " star"]:
+        """Whether a star's parallax constrains its distance modulus (Green et al. 2021, section 3.2)."""
+        return self.parallax > min_snr * self.parallax_err
+
+
+_PER_STAR = (
+    "theta",
+    "theta_cov",
+    "mag",
+    "mag_err",
+    "parallax",
+    "parallax_err",
+    "reddening",
+    "reddening_err",
+    "row",
+)
+
+
+def _survey(catalog):
+    if "survey" not in catalog.extra.colnames:
+        return None
+    return np.array([name.decode() if isinstance(name, bytes) else str(name) for name in catalog.extra["survey"]])
+
+
+def _drop_bad_stars(stars: TrainingSet) -> TrainingSet:
+    # χ²/dof needs a degree of freedom: one goes to the reddening, one to the distance without a parallax.
+    num_needed = 2 + (stars.parallax == 0)
+    reasons = {
+        "a label is missing": ~np.isfinite(stars.theta).all(axis=1),
+        "the label errors or theta_cov are not finite and positive definite": ~_positive_definite(stars.theta_cov),
+        "reddening or reddening_err is missing": ~np.isfinite(stars.reddening),
+        "too few bands are observed": stars.observed.sum(axis=1) < num_needed,
+    }
+    keep, dropped = np.ones(len(stars), bool), {}
+    for reason, bad in reasons.items():
+        if np.any(bad & keep):
+            dropped[reason] = int(np.sum(bad & keep))
+        keep &= ~bad
+    if not keep.any():
+        worst = ", ".join(f"{reason} ({count})" for reason, count in dropped.items())
+        raise UserError(f"none of the table's {len(stars)} rows can be trained on: {worst}; check its columns.")
+    return dataclasses.replace(stars[keep], dropped=dropped)
+
+
+def _positive_definite(cov):
+    """Whether covariances are finite and positive definite, judged by their correlation matrices."""
+    finite = np.isfinite(cov).all(axis=(1, 2))
+    scale = np.sqrt(np.abs(np.diagonal(cov, axis1=1, axis2=2)))
+    norm = scale[:, :, None] * scale[:, None, :]
+    usable = finite & (norm > 0).all(axis=(1, 2))
+    correlation = np.where(usable[:, None, None], cov / np.where(norm > 0, norm, 1.0), 0.0)
+    return usable & (np.linalg.eigvalsh(correlation)[:, 0] > _MIN_EIGENVALUE)

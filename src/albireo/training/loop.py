@@ -1,0 +1,253 @@
+"""Training: the network at fixed covariances, then covariances and reddenings at a fixed network, in turn.
+
+Green et al. (2021), sections 2 and 4.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Bool, Float
+
+from albireo.errors import UserError
+from albireo.model.domain import KernelDomain
+from albireo.model.mixture import GaussianMixture
+from albireo.model.stellar import StellarModel
+from albireo.training.checkpoint import load_checkpoint, save_checkpoint
+from albireo.training.config import TrainingConfig
+from albireo.training.dataset import TrainingSet
+from albireo.training.evaluate import evaluate
+from albireo.training.history import Epoch, check_finite
+from albireo.training.loss import Batch, chi2, loss, pack, penalty
+from albireo.training.refine import refine
+from albireo.training.split import Split, split_stars
+from albireo.training.stars import Star, first_information, fit_star, refit_reddening, stars_of, sweep
+from albireo.training.weights import Weights, weights_of, with_weights
+
+# A model of thirteen bands has 1,600 weights; below these numbers a fit means nothing.
+MIN_STARS = 100
+MIN_STARS_PER_BAND = 20
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What training leaves.
+
+    Attributes:
+        model: the trained model with its density, domain and metadata.
+        history: training and validation loss of every epoch.
+        reddening: updated reddening of every star of the training set [mag].
+        reddening_err: its error [mag].
+        excluded: stars that the last χ²/dof cut leaves out.
+        split: which stars were for training, validation and testing.
+    """
+
+    model: StellarModel
+    history: tuple[Epoch, ...]
+    reddening: Float[np.ndarray, " star"]
+    reddening_err: Float[np.ndarray, " star"]
+    excluded: Bool[np.ndarray, " star"]
+    split: Split
+
+
+def train(
+    training_set: TrainingSet,
+    config: TrainingConfig | None = None,
+    *,
+    callback: Callable[[Epoch], None] | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+) -> TrainingResult:
+    """Learn M(θ) and R(θ) from stars of known labels.
+
+    Args:
+        training_set: the stars; test stars are set aside and never looked at.
+        config: every choice of the training; the `default` preset if not given.
+        callback: called after every epoch.
+        checkpoint: file to keep the state in after every iteration.
+        resume: go on from that file if it is there; the outcome is that of a training that was never stopped.
+
+    Raises:
+        UserError: too few stars, or in a band; no bandwidth for a label; a loss that is not finite; a checkpoint that
+            is damaged or of another training.
+    """
+    config = TrainingConfig.preset("default") if config is None else config
+    split = split_stars(training_set, config)
+    _check(training_set, split, config)
+    stars = stars_of(training_set, config.min_parallax_snr, config.parallax_prior_slope)
+    blank = _blank_model(training_set, split, config)
+    state = _start(blank, training_set, config)
+    if checkpoint is not None and resume and Path(checkpoint).exists():
+        state = load_checkpoint(checkpoint, state, training_set, config)
+    while state.iteration < config.iterations:
+        state = _iterate(state, blank, stars, split, config, callback)
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, state, training_set, config)
+    _, excluded = _look(state, blank, stars, config)
+    model, history = with_weights(blank, state.average), state.history
+    if config.refine_epochs:
+        model, more = refine(model, stars, split.train, split.validation, config, callback)
+        history += more
+    model = _describe(model, training_set, split, config)
+    return TrainingResult(model, history, state.reddening, state.reddening_err, excluded, split)
+
+
+class State(NamedTuple):
+    """Everything that an iteration hands to the next."""
+
+    iteration: int
+    weights: Weights
+    average: Weights
+    optimiser: Any
+    reddening: Float[np.ndarray, " star"]
+    reddening_err: Float[np.ndarray, " star"]
+    history: tuple[Epoch, ...]
+
+
+def _blank_model(training_set, split, config):
+    theta = training_set.theta[split.train]
+    return StellarModel.initialise(
+        jax.random.key(config.seed),
+        bands=training_set.bands,
+        labels=training_set.labels,
+        label_median=jnp.asarray(np.median(theta, axis=0), jnp.float32),
+        label_std=jnp.asarray(np.std(theta, axis=0), jnp.float32),
+        hidden=config.hidden,
+    )
+
+
+def _start(blank, training_set, config):
+    weights = jax.tree.map(lambda a: a.astype(jnp.float32), weights_of(blank))
+    optimiser = _optimiser(config).init(weights)
+    return State(0, weights, weights, optimiser, training_set.reddening, training_set.reddening_err, ())
+
+
+def _optimiser(config):
+    return optax.inject_hyperparams(optax.adam)(learning_rate=config.learning_rate)
+
+
+def _iterate(state, blank, stars, split, config, callback):
+    """One iteration: covariances and cut, the epochs, then the reddenings."""
+    precision, excluded = _look(state, blank, stars, config)
+    train_batch, num_train = _batch(state, stars, precision, excluded, split.train)
+    validation_batch, num_validation = _batch(state, stars, precision, excluded, split.validation)
+    state.optimiser.hyperparams["learning_rate"] = jnp.float32(config.learning_rate_at(state.iteration))
+    carry, history = (state.weights, state.average, state.optimiser), []
+    for epoch in range(config.epochs):
+        order = np.random.default_rng((config.seed, state.iteration, epoch)).permutation(num_train)
+        order = np.resize(order.astype(np.int32), _round_up(len(split.train), config.batch_size))
+        carry, train_chi2 = _run_epoch(config, blank, carry, train_batch, order, num_train)
+        watched = _mean_chi2(blank, carry[0], validation_batch, num_validation) if num_validation else np.nan
+        prior = float(penalty(with_weights(blank, carry[0]), config.l2, config.l1))
+        record = Epoch("fit", state.iteration, epoch, float(train_chi2) + prior, float(watched) + prior)
+        history.append(check_finite(record))
+        if callback is not None:
+            callback(record)
+    state = State(state.iteration + 1, *carry, state.reddening, state.reddening_err, (*state.history, *history))
+    if not config.update_reddening:
+        return state
+    reddening, reddening_err = sweep(refit_reddening, with_weights(blank, state.weights), stars)
+    return state._replace(reddening=reddening, reddening_err=reddening_err)
+
+
+def _look(state, blank, stars, config):
+    """Inverse covariances of all stars for the next iteration, and which stars sit it out."""
+    if state.iteration == 0:
+        return sweep(_first_precision, blank, stars), stars.reddening_err > config.max_first_reddening_err
+    stars = stars._replace(reddening=state.reddening, reddening_err=state.reddening_err)
+    precision, ratio = sweep(_precision_and_ratio, with_weights(blank, state.weights), stars)
+    return precision, ratio > config.chi2_cut_after(state.iteration - 1)
+
+
+def _first_precision(_, star: Star):
+    return pack(first_information(star).precision).astype(jnp.float32)
+
+
+def _precision_and_ratio(model: StellarModel, star: Star):
+    fit = fit_star(model, star)
+    return pack(fit.precision).astype(jnp.float32), fit.chi2 / fit.dof
+
+
+def _round_up(num, size):
+    return -(-num // size) * size
+
+
+def _batch(state, stars, precision, excluded, chosen):
+    """The chosen stars on the device in single precision, those that take part first; and how many do."""
+    chosen = chosen[np.argsort(excluded[chosen], kind="stable")]
+    target = stars.mag[chosen] - stars.modulus[chosen, None]
+    arrays = stars.theta[chosen], state.reddening[chosen], target, precision[chosen]
+    return Batch(*(jnp.asarray(a, jnp.float32) for a in arrays)), int(np.sum(~excluded[chosen]))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _run_epoch(config, blank, carry, stars, order, num):
+    """One pass through the first `num` entries of `order`, in batches; returns the mean χ² per band too."""
+    optimiser = _optimiser(config)
+
+    def objective(weights, batch, taken):
+        return loss(with_weights(blank, weights), batch, taken, config.l2, config.l1)
+
+    def step(i, carry):
+        (weights, average, state), total = carry
+        start = i * config.batch_size
+        rows = jax.lax.dynamic_slice(order, (start,), (config.batch_size,))
+        taken = (start + jnp.arange(config.batch_size) < num).astype(jnp.float32)
+        batch = jax.tree.map(lambda a: a[rows], stars)
+        gradient, batch_chi2 = jax.grad(objective, has_aux=True)(weights, batch, taken)
+        updates, state = optimiser.update(gradient, state)
+        weights = optax.apply_updates(weights, updates)
+        average = optax.incremental_update(weights, average, 1 - config.average)
+        return (weights, average, state), total + batch_chi2
+
+    num_steps = (num + config.batch_size - 1) // config.batch_size
+    carry, total = jax.lax.fori_loop(0, num_steps, step, (carry, jnp.zeros((), jnp.float32)))
+    return carry, total / num
+
+
+@jax.jit
+def _mean_chi2(blank, weights, stars, num):
+    value = chi2(with_weights(blank, weights), stars) / len(blank.bands)
+    return jnp.sum(jnp.where(jnp.arange(len(value)) < num, value, 0.0)) / num
+
+
+def _describe(model, training_set, split, config):
+    """The model with its density, its domain and its metadata."""
+    learned = training_set[np.concatenate([split.train, split.validation])]
+    usable = learned.usable_parallax(config.min_parallax_snr)
+    observed = np.concatenate([usable[:, None], learned.observed], axis=1)
+    bandwidth = np.array([config.bandwidth[label] for label in training_set.labels])
+    metadata = {
+        "configuration": config.to_dict(),
+        "num_stars": {name: len(rows) for name, rows in split._asdict().items()},
+        "dropped": training_set.dropped,
+    }
+    if len(split.test):
+        held_out = evaluate(model, training_set, split.test, min_parallax_snr=config.min_parallax_snr)
+        metadata["held_out"] = held_out.to_dict()
+    return dataclasses.replace(
+        model,
+        density=GaussianMixture.fit(learned.theta, config.density_components, config.seed),
+        domain=KernelDomain.fit(learned.theta, observed, bandwidth),
+        metadata=metadata,
+    )
+
+
+def _check(training_set, split, config):
+    if len(split.train) < MIN_STARS:
+        raise UserError(f"training needs at least {MIN_STARS} stars; got {len(split.train)}: give more.")
+    counts = training_set.observed[split.train].sum(axis=0)
+    for band, count in zip(training_set.bands, counts, strict=True):
+        if count < MIN_STARS_PER_BAND:
+            raise UserError(
+                f"band {band!r} needs {MIN_STARS_PER_BAND} training stars and has {count}; leave it out, or give more."
+            )
+    for label in training_set.labels:
+        if label not in config.bandwidth:
+            raise UserError(f"training option bandwidth has no width for label {label!r}; add it, in the label's unit.")

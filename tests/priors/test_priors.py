@@ -1,0 +1,185 @@
+"""Every prior file: normalised, sampled as its density says, differentiable."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from albireo.errors import UserError
+from albireo.priors import Prior, Reddening, list_priors, load_prior, sightline
+from albireo.priors.base import log_prob_without_reddening
+from albireo.priors.distance import grid
+from stars import to_double
+
+NAMES = ("edsd", "flat", "milky-way")
+POSITIONS = ((0.0, 5.0), (90.0, 0.0), (200.0, -60.0), (np.nan, np.nan))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def prior(request, model):
+    return load_prior(request.param, model)
+
+
+@pytest.fixture(scope="module", params=POSITIONS, ids=str)
+def sky(request, prior):
+    return sightline(prior, jnp.array(request.param))
+
+
+def test_library_lists_every_file():
+    listed = dict(list_priors())
+    assert set(NAMES) <= set(listed)
+    assert all(listed[name] for name in NAMES)
+
+
+def test_prior_follows_the_protocol(prior):
+    assert isinstance(prior, Prior)
+
+
+def log_prob_mu(prior, sky, mu):
+    """log p(μ | sky), from the prior at one θ divided by p(θ)."""
+    theta = prior.stars.model.label_median
+
+    @eqx.filter_jit
+    def f(prior, sky, mu):
+        return log_prob_without_reddening(prior, theta, mu, sky) - prior.stars.log_prob(theta)
+
+    return np.asarray(jax.vmap(f, in_axes=(None, None, 0))(prior, sky, jnp.asarray(mu, jnp.float32)), float)
+
+
+def test_distance_prior_integrates_to_one(prior, sky):
+    mu = np.linspace(-8, 23, 20001)
+    assert np.trapezoid(np.exp(log_prob_mu(prior, sky, mu)), mu) == pytest.approx(1, abs=1e-3)
+
+
+def test_label_prior_integrates_to_one(prior):
+    model = prior.stars.model
+    axes = [np.linspace(2800, 9500, 120), np.linspace(-1, 6.5, 120), np.linspace(-3.5, 1.5, 90)]
+    theta = jnp.stack(jnp.meshgrid(*map(jnp.asarray, axes), indexing="ij"), axis=-1).reshape(-1, len(model.labels))
+    log_p = eqx.filter_jit(lambda stars, t: jax.lax.map(stars.log_prob, t, batch_size=4096))(prior.stars, theta)
+    cell = np.prod([axis[1] - axis[0] for axis in axes])
+    assert np.exp(np.asarray(log_p, float)).sum() * cell == pytest.approx(1, abs=0.01)
+
+
+def test_reddening_prior_integrates_to_one(prior, sky):
+    reddening = np.linspace(0, 40, 400_001)
+    for mu in (0.0, 5.0, 10.0, 15.0):
+        p = np.exp(
+            np.asarray(jax.vmap(prior.reddening_given_distance(jnp.float32(mu), sky).log_prob)(jnp.asarray(reddening)))
+        )
+        assert np.trapezoid(p, reddening) == pytest.approx(1, abs=2e-3)
+
+
+def test_samples_follow_the_density(prior, sky):
+    theta, mu, reddening = (np.asarray(a) for a in prior.sample(jax.random.key(3), sky, 4000))
+    table = np.linspace(-8, 23, 20001)
+    cumulative = np.cumsum(np.exp(log_prob_mu(prior, sky, table))) * (table[1] - table[0])
+    assert stats.kstest(mu, lambda x: np.interp(x, table, cumulative)).pvalue > 0.001
+
+    def probability_below(mu, e):
+        grid = jnp.linspace(0, 1, 400) * e
+        p = jnp.exp(jax.vmap(prior.reddening_given_distance(mu, sky).log_prob)(grid))
+        return jnp.trapezoid(p, grid)
+
+    uniform = jax.jit(jax.vmap(probability_below))(jnp.asarray(mu), jnp.asarray(reddening))
+    assert stats.kstest(np.asarray(uniform), "uniform").pvalue > 0.001
+    assert theta.shape == (4000, 3)
+
+
+def test_label_samples_follow_the_label_density(prior):
+    """E[f/p] over samples is the integral of f: for f a Gaussian, one, whatever its place."""
+    theta, _, _ = prior.sample(jax.random.key(5), sightline(prior, jnp.full(2, jnp.nan)), 40_000)
+    log_p = np.asarray(
+        eqx.filter_jit(lambda s, t: jax.lax.map(s.log_prob, t, batch_size=4096))(prior.stars, theta), float
+    )
+    for center in ((5500.0, 4.4, -0.2), (4500.0, 4.6, -0.2)):
+        f = stats.multivariate_normal(center, np.diag([150.0, 0.08, 0.12]) ** 2).pdf(np.asarray(theta))
+        ratio = f / np.exp(log_p)
+        assert ratio.mean() == pytest.approx(1, abs=4 * ratio.std() / np.sqrt(ratio.size))
+
+
+def test_gradient_matches_finite_differences(prior, sky):
+    with jax.enable_x64(True):
+        prior64, sky64 = to_double(prior), to_double(sky)
+        point = jnp.array([5500.0, 4.3, -0.2, 9.03, 0.2])
+        f = eqx.filter_jit(lambda v: prior64.log_prob(v[:3], v[3], v[4], sky64))
+        gradient = jax.grad(f)(point)
+        for i, step in enumerate((0.1, 1e-4, 1e-4, 1e-4, 1e-4)):
+            shift = step * jnp.eye(5)[i]
+            numerical = (f(point + shift) - f(point - shift)) / (2 * step)
+            assert gradient[i] == pytest.approx(float(numerical), rel=1e-4, abs=1e-5)
+
+
+def test_unknown_position_is_the_average_over_the_sky(milky_way):
+    """Stars are counted, not sightlines: the average is weighted by how many stars each direction holds."""
+    rng = np.random.default_rng(2)
+    positions = np.stack([rng.uniform(0, 360, 3000), np.degrees(np.arcsin(rng.uniform(-1, 1, 3000)))], axis=1)
+    mu = jnp.asarray(grid(), jnp.float32)
+    numbers = jax.vmap(lambda p: jax.vmap(lambda m: milky_way.distance.log_number(m, p))(mu))(
+        jnp.asarray(positions, jnp.float32)
+    )
+    average = np.exp(np.asarray(numbers, float)).sum(axis=-1).mean(axis=0)
+    average /= np.trapezoid(average, grid())
+    nowhere = np.exp(log_prob_mu(milky_way, sightline(milky_way, jnp.full(2, jnp.nan)), grid()))
+    middle = (grid() > 5) & (grid() < 13)
+    np.testing.assert_allclose(nowhere[middle], average[middle], rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "scipy_distribution"),
+    [
+        (lambda: Reddening.truncated_normal(0.3, 0.1), stats.truncnorm(-3, np.inf, 0.3, 0.1)),
+        (lambda: Reddening.truncated_normal(-1.0, 0.1), stats.truncnorm(10, np.inf, -1.0, 0.1)),
+        (lambda: Reddening.truncated_normal(0.0, 1.0), stats.halfnorm()),
+        (lambda: Reddening.exponential(0.2), stats.expon(scale=0.2)),
+    ],
+    ids=["bulk", "far tail", "half normal", "exponential"],
+)
+def test_reddening_distributions_agree_with_scipy(distribution, scipy_distribution):
+    reddening = distribution()
+    x = scipy_distribution.ppf([0.01, 0.3, 0.7, 0.99])
+    np.testing.assert_allclose(jax.vmap(reddening.log_prob)(jnp.asarray(x)), scipy_distribution.logpdf(x), atol=2e-3)
+    draws = np.asarray(jax.vmap(reddening.sample)(jax.random.split(jax.random.key(0), 4000)))
+    assert stats.kstest(draws, scipy_distribution.cdf).pvalue > 0.001
+    assert reddening.log_prob(-0.01) == -jnp.inf
+
+
+FLAT = """description = "x"
+[stars]
+kind = "training"
+[distance]
+kind = "flat"
+[dust]
+kind = "exponential"
+mean_mag = 0.3
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("not a = = toml", "cannot be read as TOML"),
+        (FLAT.replace("mean_mag = 0.3", "mean_mag = -0.3"), "dust.mean_mag must be greater than 0"),
+        (FLAT.replace("mean_mag = 0.3", "mean_mag = nan"), "dust.mean_mag must be a finite number"),
+        (FLAT.replace("mean_mag = 0.3", "mean_mag = 'a'"), "dust.mean_mag must be a finite number"),
+        (FLAT.replace("mean_mag", "mean"), "'dust.mean_mag' is missing"),
+        (FLAT + "colour = 1\n", "unknown key 'dust.colour'"),
+        (FLAT.replace('"flat"', '"round"'), "distance.kind must be one of"),
+        ("extra = 1\n" + FLAT, "unknown key 'extra'"),
+        ("stars = 3", "'description' is missing"),
+    ],
+)
+def test_broken_prior_file_is_refused_in_one_sentence(model, tmp_path, text, says):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        load_prior(path, model)
+    assert says in str(error.value)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value).replace("\n", "", 0) or "TOML" in says
+
+
+def test_unknown_prior_names_the_known_ones(model):
+    with pytest.raises(UserError, match="milky-way"):
+        load_prior("milkyway", model)

@@ -1,0 +1,130 @@
+"""Samplers against posteriors known in closed form, against ArviZ, and against each other on real stars."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from albireo import NUTS, Catalog, Importance, Nested, UserError, infer
+from albireo.likelihood import Star
+from albireo.model.mixture import GaussianMixture
+from albireo.samplers import Draws, FirstLook
+from albireo.samplers.importance import smooth_weights
+from stars import PLANET_HOSTS, simulate
+
+SAMPLERS = {
+    "nuts": NUTS(num_chains=4, num_warmup=100, num_samples=500, batch_size=4),
+    "nested": Nested(num_live=300, num_samples=2000),
+    "importance": Importance(num_samples=2000, batch_size=4),
+}
+
+
+class KnownProblem(eqx.Module):
+    """A posterior known in closed form, a mixture of Gaussians over three labels, in place of a star's."""
+
+    density: GaussianMixture
+    log_evidence: float
+
+    def sightline(self, star):
+        return None
+
+    def log_target(self, star, sky, x):
+        return self.density.log_prob(x) + self.log_evidence
+
+    def complete(self, star, sky, x, key):
+        return Draws(x, x[:, 0], x[:, 1])
+
+
+def gaussian_mixture(weights, means, widths):
+    cholesky = np.stack([np.diag(width) for width in widths])
+    return GaussianMixture.from_moments(
+        np.log(weights).astype(np.float32), np.array(means, np.float32), cholesky.astype(np.float32)
+    )
+
+
+KNOWN = {
+    "one mode": gaussian_mixture([1.0], [[0.3, -0.5, 0.1]], [[0.2, 0.1, 0.4]]),
+    "two modes": gaussian_mixture([0.8, 0.2], [[0.3, 0.8, 0.1], [0.2, -1.2, 0.0]], [[0.1, 0.1, 0.4], [0.05, 0.1, 0.2]]),
+}
+
+
+class BroadLook(FirstLook):
+    """A first look that knows where the known posterior is."""
+
+    density: GaussianMixture
+
+    def score(self, star):
+        return jax.vmap(self.density.log_prob)(self.x)
+
+
+def broad_look(density):
+    x = jax.random.uniform(jax.random.key(9), (4096, 3), minval=-2.5, maxval=2.5)
+    return BroadLook(x, jnp.zeros((4096, 1)), jnp.zeros((4096, 1)), jnp.zeros(4096), density)
+
+
+@pytest.mark.parametrize("known", KNOWN)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_sampler_recovers_a_known_posterior_and_its_evidence(sampler, known):
+    density = KNOWN[known]
+    problem = KnownProblem(density, 3.0)
+    no_star = Star(*(jnp.zeros((4, *shape)) for shape in ((1,), (1,), (), (), (2,))))
+    keys = jax.random.split(jax.random.key(4), 4)[: 1 if sampler == "nested" else 4]
+    stars = jax.tree.map(lambda a: a[: len(keys)], no_star)
+    batch = SAMPLERS[sampler].run(problem, broad_look(density), stars, keys)
+    x = np.asarray(batch.draws.theta).reshape(len(keys), -1, 3)
+    weight = (
+        np.ones(x.shape[:2]) if batch.log_weight is None else np.exp(np.asarray(batch.log_weight)).reshape(x.shape[:2])
+    )
+    reference = np.asarray(density.sample(jax.random.key(1), 100_000))
+    for star in range(len(keys)):
+        mean = np.average(x[star], axis=0, weights=weight[star])
+        std = np.sqrt(np.average((x[star] - mean) ** 2, axis=0, weights=weight[star]))
+        # Effective samples of 400 at the least: five standard errors of the mean and of the width.
+        np.testing.assert_allclose(mean, reference.mean(axis=0), atol=5 * reference.std(axis=0).max() / 20)
+        np.testing.assert_allclose(std, reference.std(axis=0), rtol=5 / np.sqrt(2 * 400))
+    log_evidence = np.asarray(batch.star_stats["log_evidence"])
+    np.testing.assert_allclose(log_evidence, 3.0, atol=0.6 if sampler == "nested" else 0.25)
+
+
+def test_smoothed_weights_agree_with_arviz():
+    az = pytest.importorskip("arviz")
+    log_ratio = stats.t(3).rvs(2000, random_state=1)
+    ours, k_hat = smooth_weights(jnp.asarray(log_ratio, jnp.float32))
+    theirs, their_k_hat = az.psislw(log_ratio)
+    assert k_hat == pytest.approx(float(their_k_hat), abs=0.02)
+    np.testing.assert_allclose(np.sort(ours), np.sort(theirs - np.log(np.sum(np.exp(theirs)))), atol=0.05)
+
+
+@pytest.mark.parametrize("settings", [{"num_samples": 0}, {"num_samples": 2.5}, {"batch_size": -1}])
+@pytest.mark.parametrize("sampler", [NUTS, Importance, Nested])
+def test_settings_out_of_range_are_refused(sampler, settings):
+    with pytest.raises(UserError, match=f"{sampler.__name__}: {next(iter(settings))} must be an integer of at least"):
+        sampler(**settings)
+
+
+def real_stars(model) -> Catalog:
+    """Two planet hosts with a parallax, and two simulated stars, one a giant, without."""
+    hosts = Catalog.read(PLANET_HOSTS)[[0, 60]]
+    return hosts, simulate(model).without("parallax")[:2]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["with parallax", "without parallax"])
+def test_the_three_samplers_agree_on_stars(model, milky_way, which):
+    catalog = real_stars(model)[which]
+    summaries = {
+        name: infer(catalog, model=model, prior=milky_way, sampler=sampler, seed=5).summary()
+        for name, sampler in SAMPLERS.items()
+    }
+    reference = summaries["importance"]
+    for name in ("nuts", "nested"):
+        for variable in (*model.labels, "distance_modulus", "reddening"):
+            ours, theirs = summaries[name], reference
+            mean, std = (np.asarray(theirs[f"{variable}_{s}"], float) for s in ("mean", "std"))
+            # 400 effective draws each: means agree within five standard errors of the difference, widths within 25 %.
+            np.testing.assert_array_less(
+                np.abs(np.asarray(ours[f"{variable}_mean"], float) - mean), 5 * std * np.sqrt(2 / 400)
+            )
+            np.testing.assert_allclose(np.asarray(ours[f"{variable}_std"], float), std, rtol=0.25)
+        np.testing.assert_allclose(ours["log_evidence"], reference["log_evidence"], atol=0.6)

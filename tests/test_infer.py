@@ -1,0 +1,186 @@
+"""infer() and Posterior: what users and ArviZ get, and what a bad star does."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+
+from albireo import NUTS, Catalog, Importance, Posterior, UserError, infer
+from albireo.flags import Flag, flag_names
+from albireo.priors import Reddening
+from stars import PLANET_HOSTS, TRUTHS, simulate
+
+QUICK = Importance(num_samples=1000, batch_size=4)
+CHAINS = NUTS(num_chains=4, num_warmup=50, num_samples=100, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def hosts():
+    return Catalog.read(PLANET_HOSTS)[:3]
+
+
+@pytest.fixture(scope="module")
+def weighted(model, milky_way, hosts):
+    return infer(hosts, model=model, prior=milky_way, sampler=QUICK, seed=1)
+
+
+@pytest.fixture(scope="module")
+def chains(model, milky_way, hosts):
+    return infer(hosts, model=model, prior=milky_way, sampler=CHAINS, seed=1)
+
+
+def test_simulated_stars_are_recovered(model, milky_way):
+    summary = infer(simulate(model), model=model, prior=milky_way, sampler=QUICK).summary()
+    for i, (theta, mu, reddening) in enumerate(TRUTHS):
+        truth = dict(zip(model.labels, theta, strict=True)) | {"distance_modulus": mu, "reddening": reddening}
+        for name, value in truth.items():
+            mean, std = (float(np.asarray(summary[f"{name}_{s}"])[i]) for s in ("mean", "std"))
+            assert abs(mean - value) < 4 * std, (i, name)
+
+
+@pytest.mark.parametrize("result", ["weighted", "chains"])
+def test_arviz_summarises_the_posterior(result, request, model):
+    import arviz as az
+
+    posterior = request.getfixturevalue(result)
+    data = posterior.to_arviz(posterior_predictive=True)
+    summary = az.summary(data)
+    for name in (*model.labels, "distance_modulus", "reddening", "distance", "extinction"):
+        assert any(str(row).startswith(f"{name}[") for row in summary.index)
+        assert data["posterior"][name].attrs["units"]
+    assert set(data["posterior"].dims) == {"chain", "draw", "star"}
+    for group in ("sample_stats", "log_likelihood", "observed_data", "constant_data", "posterior_predictive"):
+        assert group in (data.children if isinstance(data, xr.DataTree) else data.groups())
+
+
+def test_summary_has_one_row_a_star_with_units(weighted, hosts):
+    summary = weighted.summary()
+    assert len(summary) == len(hosts)
+    assert str(summary["distance_p50"].unit) == "pc"
+    assert np.all(np.asarray(summary["teff_p16"]) < np.asarray(summary["teff_p84"]))
+    assert {"chi2", "n_bands", "log_evidence", "k_hat", "ess_kish", "flags"} <= set(summary.colnames)
+
+
+def test_chains_carry_their_certificate(chains):
+    summary = chains.summary()
+    assert {"r_hat_max", "ess_min", "n_divergent", "flags"} <= set(summary.colnames)
+    assert np.all(np.asarray(summary["r_hat_max"]) < 1.1)
+
+
+@pytest.mark.parametrize("result", ["weighted", "chains"])
+def test_save_and_load_round_trip(result, request, tmp_path):
+    posterior = request.getfixturevalue(result)
+    posterior.save(tmp_path / "posterior.nc")
+    loaded = Posterior.load(tmp_path / "posterior.nc")
+    for name in posterior.variables:
+        np.testing.assert_array_equal(loaded.tree["posterior"][name], posterior.tree["posterior"][name])
+    np.testing.assert_array_equal(loaded.flags, posterior.flags)
+    assert loaded.tree.attrs == posterior.tree.attrs
+    assert loaded.summary().colnames == posterior.summary().colnames
+    xr.testing.assert_allclose(loaded.log_likelihood(), posterior.log_likelihood())
+    with pytest.raises(UserError, match="without its model"):
+        loaded.posterior_predictive()
+
+
+@pytest.mark.parametrize("content", [None, b"no netCDF", b"\x89HDF\r\n\x1a\n" + bytes(100)])
+def test_what_is_no_posterior_is_refused(tmp_path, content):
+    path = tmp_path / "posterior.nc"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match="posterior.nc"):
+        Posterior.load(path)
+
+
+def test_same_seed_same_numbers_and_neighbours_do_not_matter(model, milky_way, hosts, weighted):
+    again = infer(hosts[[2, 0]], model=model, prior=milky_way, sampler=QUICK, seed=1)
+    ours, theirs = again.tree["posterior"]["teff"].values, weighted.tree["posterior"]["teff"].values
+    other = infer(hosts[[0]], model=model, prior=milky_way, sampler=QUICK, seed=2)
+    np.testing.assert_allclose(np.sort(ours[0, :, 1]).mean(), np.sort(theirs[0, :, 0]).mean(), rtol=5e-3)
+    np.testing.assert_array_equal(
+        again.tree["weighted_posterior"]["teff"].values[0, :, 1],
+        weighted.tree["weighted_posterior"]["teff"].values[0, :, 0],
+    )
+    assert not np.array_equal(other.tree["weighted_posterior"]["teff"].values[0, :, 0], theirs[0, :, 0])
+
+
+def test_a_bad_star_is_flagged_and_harms_no_other(model, milky_way, hosts, weighted):
+    bad = hosts[[0, 1, 2]]
+    bad.mag[1], bad.mag_err[1] = np.nan, np.nan
+    posterior = infer(bad, model=model, prior=milky_way, sampler=QUICK, seed=1)
+    assert {"not_sampled", "few_bands"} <= set(flag_names(posterior.flags[1]))
+    assert np.isnan(np.asarray(posterior.summary()["teff_mean"])[1])
+    for i in (0, 2):
+        np.testing.assert_array_equal(
+            posterior.tree["weighted_posterior"]["teff"].values[0, :, i],
+            weighted.tree["weighted_posterior"]["teff"].values[0, :, i],
+        )
+        assert posterior.flags[i] == weighted.flags[i]
+
+
+def extreme(model):
+    """Stars at odds with everything: contradictory colours, errors of 1e-4 and 10 mag, an impossible parallax, one band."""
+    catalog = simulate(model, TRUTHS * 2)[:5]
+    catalog.mag[0, 1::2] += 3.0
+    catalog.mag_err[1] = 1e-4
+    catalog.mag_err[2] = 10.0
+    catalog.parallax[3], catalog.parallax_err[3] = 50.0, 0.01
+    catalog.mag[4, 1:] = np.nan
+    return catalog
+
+
+def test_extreme_stars_are_finite_or_flagged(model, milky_way):
+    posterior = infer(extreme(model), model=model, prior=milky_way, sampler=QUICK)
+    finite = np.isfinite(np.asarray(posterior.summary()["teff_mean"], float))
+    assert np.all(finite | (posterior.flags & Flag.NOT_SAMPLED > 0))
+    assert posterior.flags[0] & Flag.POOR_FIT
+    assert posterior.flags[4] & Flag.FEW_BANDS
+    assert posterior.flags[3] & (Flag.POOR_FIT | Flag.PARALLAX_TENSION)
+
+
+class UniformPrior(eqx.Module):
+    """A prior of a user's own: three methods, no more."""
+
+    low: jax.Array
+    high: jax.Array
+
+    def log_prob(self, theta, mu, reddening, sky):
+        inside = jax.nn.log_sigmoid(50 * (theta - self.low) / (self.high - self.low))
+        inside += jax.nn.log_sigmoid(50 * (self.high - theta) / (self.high - self.low))
+        return jnp.sum(inside) + self.reddening_given_distance(mu, sky).log_prob(reddening)
+
+    def sample(self, key, sky, num_samples):
+        keys = jax.random.split(key, 3)
+        theta = jax.random.uniform(keys[0], (num_samples, 3), minval=self.low, maxval=self.high)
+        mu = jax.random.uniform(keys[1], (num_samples,), minval=0.0, maxval=15.0)
+        return theta, mu, jax.random.exponential(keys[2], (num_samples,)) * 0.2
+
+    def reddening_given_distance(self, mu, sky):
+        return Reddening.exponential(jnp.full_like(mu, 0.2))
+
+
+def test_a_users_prior_works_in_place_of_a_named_one(model):
+    prior = UniformPrior(jnp.array([4000.0, 0.5, -2.0]), jnp.array([7500.0, 5.0, 0.5]))
+    summary = infer(simulate(model)[:1], model=model, prior=prior, sampler=QUICK).summary()
+    assert float(np.asarray(summary["logg_mean"])[0]) == pytest.approx(4.44, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"prior": "nowhere"}, "milky-way"),
+        ({"prior": object()}, "log_prob, sample and reddening_given_distance"),
+        ({"sampler": "gibbs"}, "nuts, nested, importance"),
+        ({"model": "nothing.safetensors"}, "nothing.safetensors"),
+    ],
+)
+def test_a_users_mistake_is_one_sentence(hosts, model, settings, says):
+    with pytest.raises(UserError, match=says):
+        infer(hosts, **({"model": model} | settings))
+
+
+def test_progress_counts_every_star(model, milky_way, hosts):
+    done = []
+    infer(hosts, model=model, prior=milky_way, sampler=QUICK, progress=done.append)
+    assert sum(done) == len(hosts)
