@@ -15,7 +15,7 @@ from albireo.catalog import Catalog
 from albireo.posterior import Posterior
 
 STARS = Path(cli.__file__).parent / "data" / "planet_hosts.ecsv"
-N_STAR = 6
+N_STAR = 4  # with the few of other tests one batch size, hence one compilation
 
 
 def run(capsys, *arguments) -> tuple[int, str, str]:
@@ -182,13 +182,14 @@ def finished_run(tmp_path_factory) -> Path:
     table = Table.read(STARS)[:N_STAR]
     table["2mass_j"][1] = 77.0
     for name in [name for name in table.colnames if name.startswith(("gaia", "2mass", "wise"))]:
-        table[name][4] = np.nan
+        table[name][3] = np.nan
     table.write(folder / "stars.ecsv")
     command = "from albireo.cli import main; main()"
     options = ["-o", folder / "run", "--sampler", "importance", "--seed", "3"]
-    done = subprocess.run(
-        [sys.executable, "-c", command, "infer", folder / "stars.ecsv", *options], capture_output=True, text=True
-    )
+    # JAX, imported by this process, has set its own; the command must do without.
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    arguments = [sys.executable, "-c", command, "infer", folder / "stars.ecsv", *options]
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return folder
@@ -210,14 +211,14 @@ def test_infer_writes_a_summary_of_every_star(finished_run):
 def test_bad_stars_are_flagged_and_kept(finished_run):
     summary = Table.read(finished_run / "run" / "summary.parquet")
     assert summary["flags"][1] != 0
-    assert summary["flags"][4] != 0
-    assert list(summary["n_bands"][[1, 4]]) == [Catalog.read(finished_run / "stars.ecsv").n_bands[1], 0]
+    assert summary["flags"][3] != 0
+    assert list(summary["n_bands"][[1, 3]]) == [Catalog.read(finished_run / "stars.ecsv").n_bands[1], 0]
 
 
 def test_infer_is_near_the_published_labels(finished_run):
     summary = Table.read(finished_run / "run" / "summary.parquet")
     published = Table.read(finished_run / "stars.ecsv")["teff"]
-    good = np.arange(N_STAR) != 4
+    good = np.arange(N_STAR) != 3
     np.testing.assert_allclose(summary["teff_p50"][good], published[good], rtol=0.1)
 
 
@@ -258,14 +259,14 @@ def test_resuming_with_other_settings_is_refused(capsys, finished_run, name):
 
 
 def test_rows_and_limit_select_stars(capsys, finished_run, tmp_path):
-    options = ["--rows", "2:5", "--limit", "2", "--seed", "3"]
+    options = ["--rows", "1:4", "--limit", "2", "--seed", "3"]
     code, _, err = infer(capsys, finished_run / "stars.ecsv", "-o", tmp_path / "run", *options)
     assert (code, err) == (0, "")
     summary = Table.read(tmp_path / "run" / "summary.parquet")
-    assert list(summary["row"]) == [2, 3]
+    assert list(summary["row"]) == [1, 2]
     # A star's draws depend on the seed and its row, not on which stars it is inferred with.
     whole = Table.read(finished_run / "run" / "summary.parquet")
-    np.testing.assert_allclose(summary["teff_p50"], whole["teff_p50"][2:4], rtol=1e-3)
+    np.testing.assert_allclose(summary["teff_p50"], whole["teff_p50"][1:3], rtol=1e-3)
 
 
 def test_priors_and_models_are_listed(capsys):
@@ -308,7 +309,8 @@ def test_a_bad_evaluation_is_refused(capsys, case):
 
 
 def test_train_writes_a_model_that_infer_takes(capsys, tmp_path, green2020_stars):
-    (tmp_path / "quick.toml").write_text("hidden = [8]\niterations = 2\nepochs = 2\ndensity_components = 4\n")
+    quick = {"hidden": [8], "iterations": 2, "epochs": 2, "refine_epochs": 0, "density_components": 4}
+    (tmp_path / "quick.toml").write_text("".join(f"{key} = {value}\n" for key, value in quick.items()))
     arguments = ["train", green2020_stars, "-o", tmp_path / "model.safetensors", "--config", tmp_path / "quick.toml"]
     code, out, err = run(capsys, *arguments, "--seed", 1)
     assert (code, err) == (0, "")

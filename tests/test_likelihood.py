@@ -25,7 +25,6 @@ def priors(model):
 def log_posterior_grid(model, prior, star, theta, mu, reddening):
     sky = sightline(prior, star.position)
 
-
     def at(mu, e):
         return likelihood.log_posterior(model, prior, star, sky, theta, mu, e)
 

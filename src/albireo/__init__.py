@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from albireo.catalog import Catalog
     from albireo.errors import UserError
-    from albireo.infer import infer
+    from albireo.inference import infer
     from albireo.model import StellarModel, load_green2020, load_model, save_model
     from albireo.posterior import Posterior
     from albireo.priors import list_priors, load_prior
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Catalog": "catalog",
     "UserError": "errors",
-    "infer": "infer",
+    "infer": "inference",
     "StellarModel": "model",
     "load_green2020": "model",
     "load_model": "model",
@@ -35,7 +35,21 @@ _HOME = {
     "Nested": "samplers",
 }
 
-__all__ = [*_HOME]
+__all__ = [
+    "NUTS",
+    "Catalog",
+    "Importance",
+    "Nested",
+    "Posterior",
+    "StellarModel",
+    "UserError",
+    "infer",
+    "list_priors",
+    "load_green2020",
+    "load_model",
+    "load_prior",
+    "save_model",
+]
 
 
 def __getattr__(name: str) -> Any:

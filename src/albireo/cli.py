@@ -46,6 +46,7 @@ def _prepare_process() -> None:
 
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(user_cache_dir("albireo", appauthor=False)) / "jax"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's remarks on cached code, which are harmless
     warnings.simplefilter("ignore")
     warnings.filterwarnings("default", category=UserWarning, module=r"albireo(\.|$)")
     warnings.showwarning = lambda message, *_, **__: _say(f"note: {message}")
@@ -114,7 +115,7 @@ def infer_command(
     from albireo.scale.chunks import SMALL_RUN, check_output, infer_in_chunks
 
     check_output(output, resume=resume)
-    from albireo.infer import infer
+    from albireo.inference import infer
     from albireo.model import load_model, model_path
     from albireo.priors import load_prior
     from albireo.progress import progress_bar
@@ -198,7 +199,7 @@ def train_command(
     settings = TrainingConfig.preset("default") if config is None else TrainingConfig.from_toml(config)
     settings = settings if seed is None else dataclasses.replace(settings, seed=seed)
     stars = TrainingSet.from_catalog(Catalog.read(input_path))
-    with progress_bar("training", settings.iterations * settings.epochs, "epochs") as progress:
+    with progress_bar("training", settings.num_epochs, "epochs") as progress:
         result = train(stars, settings, callback=lambda _: progress(1))
     provenance = {
         "name": output.stem,

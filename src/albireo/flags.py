@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class Flag(enum.IntFlag):
-    """Every flag, with what it means in its docstring line of `DESCRIPTIONS`."""
+    """Every flag; `DESCRIPTIONS` says what each means."""
 
     NOT_SAMPLED = 1
     NOT_CONVERGED = 2
@@ -24,13 +24,13 @@ class Flag(enum.IntFlag):
 MAX_R_HAT = 1.01
 MIN_ESS = 400
 MAX_K_HAT = 0.7
-# A transition in a thousand that diverges does not bias a posterior noticeably.
+# A few divergent transitions among thousands do not bias a posterior noticeably; many show a shape that was not explored.
 MAX_DIVERGENT_FRACTION = 0.01
 MIN_FIT_P_VALUE = 1e-4
 MIN_BANDS = 4
 MAX_PARALLAX_TENSION = 3.0
-# Two groups of equal width are called modes where their centres are this many widths apart (Ashman et al. 1994, AJ 108, 2348, ask
-# for 2; a Gaussian cut in half has 2.6 and a uniform distribution 3.5).
+# Two groups of equal width are called modes where their centres are this many widths apart (Ashman et al. 1994,
+# AJ 108, 2348, ask for 2; a Gaussian cut in half has 2.6 and a uniform distribution 3.5).
 MIN_MODE_SEPARATION = 4.0
 MIN_MODE_FRACTION = 0.01
 MAX_PRIOR_WIDTH_RATIO = 0.9
@@ -43,7 +43,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.POOR_FIT: f"the best draw's chi2 has a p-value below {MIN_FIT_P_VALUE}",
     Flag.OUTSIDE_DOMAIN: "the model had few or no training stars with such labels",
     Flag.PRIOR_DOMINATED: f"a label's posterior is more than {MAX_PRIOR_WIDTH_RATIO} times as wide as its prior",
-    Flag.PARALLAX_TENSION: f"the parallax is more than {MAX_PARALLAX_TENSION:.0f} sigma from what the posterior predicts",
+    Flag.PARALLAX_TENSION: f"the parallax is more than {MAX_PARALLAX_TENSION:.0f} sigma from the posterior's",
     Flag.FEW_BANDS: f"fewer than {MIN_BANDS} bands",
     Flag.BAD_INPUT: "an invalid value of the input was left out",
 }

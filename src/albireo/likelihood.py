@@ -193,8 +193,8 @@ def _log_integrand(prior: Prior, star: Star, sky, quadratic: Quadratic, theta, m
 def _mode_and_width(prior: Prior, star: Star, sky, quadratic: Quadratic):
     """Mode and Gaussian width of photometry × parallax × p(E | μ) over μ, by Newton steps.
 
-    The density of stars along the sightline is left out: it changes slowly over this width. The integral does not depend on where
-    its nodes stand, so no gradient is taken through them.
+    The density of stars along the sightline is left out: it changes slowly over this width. The integral does not
+    depend on where its nodes stand, so no gradient is taken through them.
     """
     quadratic = jax.lax.stop_gradient(quadratic)
 
@@ -204,7 +204,8 @@ def _mode_and_width(prior: Prior, star: Star, sky, quadratic: Quadratic):
         mean, std = reddening.mean[k], reddening.std[k]
         x = mean / std
         mills = jnp.exp(-0.5 * x**2 - 0.5 * jnp.log(2 * jnp.pi) - log_ndtr(x))
-        # The slope is that of photometry at ⟨E | μ⟩; the variance of E | μ, less than std² by truncation, lowers the curvature.
+        # The slope is that of photometry at ⟨E | μ⟩; the variance of E | μ, less than std² by truncation, lowers the
+        # curvature.
         a, b = mu - quadratic.mu, mean + std * mills - quadratic.reddening
         slope = quadratic.slope_mu - quadratic.h_mu * a - quadratic.h_cross * b
         curvature = quadratic.h_mu - (quadratic.h_cross * std) ** 2 * (1 - mills * (mills + x))
@@ -234,7 +235,8 @@ def draw_distance_and_reddening(
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """One draw of (μ, E) from their posterior at fixed labels.
 
-    μ by inverting its tabulated distribution over ±5 widths, which widens it by 1.6 %, then E from its truncated Gaussian.
+    μ by inverting its tabulated distribution over ±5 widths, which widens it by 1.6 %, then E from its truncated
+    Gaussian.
     """
     key_mu, key_component, key_reddening = jax.random.split(key, 3)
     quadratic = photometric_quadratic(model, star, theta)

@@ -36,9 +36,10 @@ class Posterior:
     """Draws from the posteriors of stars.
 
     Attributes:
-        tree: groups of labelled arrays. `posterior` holds equally weighted draws over (chain, draw, star); `weighted_posterior`, where
-            the sampler weights its draws, those draws and `log_weight`; `sample_stats` the sampler's statistics and every star's
-            certificate; `observed_data` and `constant_data` what was measured.
+        tree: groups of labelled arrays. `posterior` holds equally weighted draws over (chain, draw, star);
+            `weighted_posterior`, where
+            the sampler weights its draws, those draws and `log_weight`; `sample_stats` the sampler's statistics and
+            every star's certificate; `observed_data` and `constant_data` what was measured.
         problem: the model and the prior; None after `load`.
     """
 
@@ -119,7 +120,7 @@ class Posterior:
 
     def posterior_predictive(self, seed: int = 0) -> xr.Dataset:
         """Magnitudes [mag] and parallax [mas] as they would be measured again, one for every draw."""
-        stars, draws = self._stars_and_draws()
+        _, draws = self._stars_and_draws()
         mag, parallax = _predict(self._problem().model, draws)
         rng = np.random.default_rng(seed)
         constant = self.tree["constant_data"]

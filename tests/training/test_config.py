@@ -33,6 +33,7 @@ def test_toml_sets_what_it_names_and_round_trips(tmp_path):
         ("epochs = 0", "epochs"),
         ('l2 = "small"', "l2"),
         ("hidden = []", "hidden"),
+        ("hidden = [16.5, 16]", "hidden"),
         ("split = [0.5, 0.2, 0.2]", "split"),
         ("average = 1.0", "average"),
         ('preset = "best"', "best"),

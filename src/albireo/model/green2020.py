@@ -88,7 +88,7 @@ def _read_dense(group, shape):
 def _read_domain(path):
     with h5py.File(path, "r") as file:
         grid = file["rho_stars"]
-        names = [name.decode() if isinstance(name, bytes) else name for name in grid.attrs["bands"]]
+        names = [name.decode() if isinstance(name, bytes) else name for name in np.asarray(grid.attrs["bands"])]
         axes = [np.asarray(grid.attrs[label], float) for label in LABELS]
         parallax, *bands = (np.asarray(grid[names.index(name)], float) for name in ("parallax", *_DENSITY_NAMES))
     # G is not in the file because every training star has it: its density is at least that of any other band.

@@ -31,8 +31,8 @@ class GaussianMixture(eqx.Module):
         points = np.asarray(points, np.float64)
         center, scale = points.mean(axis=0), points.std(axis=0)
         fit = Fitter(num_components, reg_covar=1e-3, random_state=seed).fit((points - center) / scale)
-        cholesky = np.linalg.cholesky(fit.covariances_) * scale[:, None]
-        return cls.from_moments(np.log(fit.weights_), fit.means_ * scale + center, cholesky)
+        cholesky = np.linalg.cholesky(np.asarray(fit.covariances_)) * scale[:, None]
+        return cls.from_moments(np.log(np.asarray(fit.weights_)), np.asarray(fit.means_) * scale + center, cholesky)
 
     @classmethod
     def from_moments(

@@ -12,9 +12,9 @@ from albireo.priors.reddening import Reddening
 class Prior(Protocol):
     """The three methods of a prior. Any object that has them can be used for inference.
 
-    `sky` is the star's Galactic longitude and latitude [deg], shape (2,), NaN where unknown. A prior that has work to do once a star
-    (a table along the line of sight, say) adds a method `sightline(position)`; `sky` is then what that returns.
-    All three are called for one star inside `jax.jit` and `jax.vmap`.
+    `sky` is the star's Galactic longitude and latitude [deg], shape (2,), NaN where unknown. A prior that has work to
+    do once a star (a table along the line of sight, say) adds a method `sightline(position)`; `sky` is then what that
+    returns. All three are called for one star inside `jax.jit` and `jax.vmap`.
     """
 
     def log_prob(

@@ -1,8 +1,8 @@
 """Distance priors p(component, μ | sky), normalised along the sightline.
 
-A distance prior is a number of components, each a space density. Along a sightline their number per unit distance modulus,
-∝ density × d³, is tabulated on a fixed grid of μ; between the points its logarithm is linear, and the integral of that is exact, so
-every prior is normalised and sampled by the same few lines.
+A distance prior is a number of components, each a space density. Along a sightline their number per unit distance
+modulus, ∝ density × d³, is tabulated on a fixed grid of μ; between the points its logarithm is linear, and the
+integral of that is exact, so every prior is normalised and sampled by the same few lines.
 """
 
 import abc
@@ -22,23 +22,21 @@ _LOG_TEN_FIFTH = np.log(10) / 5
 
 
 class DistancePrior(eqx.Module):
-    """Space densities of one or several components.
-
-    Attributes:
-        all_sky: the table averaged over the sky, for a star whose position is unknown.
-    """
-
-    all_sky: eqx.AbstractVar[Float[Array, "component grid"]]
+    """Space densities of one or several components."""
 
     @abc.abstractmethod
     def log_number(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Float[Array, " component"]:
-        """Logarithm of the number of stars of every component per unit μ and solid angle, on one scale for all the sky."""
+        """Log number of stars of every component per unit μ and solid angle, on one scale for all the sky."""
+
+    @abc.abstractmethod
+    def all_sky(self) -> Float[Array, "component grid"]:
+        """The table averaged over the sky, for a star whose position is unknown."""
 
     def sightline(self, position: Float[Array, " 2"]) -> Float[Array, "component grid"]:
         """log p(component, μ | sky) on the grid of distance moduli."""
         known = jnp.all(jnp.isfinite(position))
         table = normalise(_tabulate(self, jnp.where(known, position, 0.0)))
-        return jnp.where(known, table, self.all_sky.astype(table.dtype))
+        return jnp.where(known, table, self.all_sky().astype(table.dtype))
 
 
 def log_prob(mu: Float[Array, ""], table: Float[Array, "component grid"]) -> Float[Array, " component"]:
@@ -95,7 +93,6 @@ class FlatInDistanceModulus(DistancePrior):
         """A constant."""
         return jnp.zeros(1, jnp.result_type(mu))
 
-    @property
     def all_sky(self) -> Float[Array, "component grid"]:
         """The same as along any sightline."""
         return normalise(_tabulate(self, jnp.zeros(2)))
@@ -114,7 +111,6 @@ class ExponentiallyDecreasing(DistancePrior):
         """3 log d − d/L, as p(μ) ∝ p(d) d."""
         return jnp.atleast_1d(3 * _LOG_TEN_FIFTH * mu - distance_kpc(mu) / self.scale)
 
-    @property
     def all_sky(self) -> Float[Array, "component grid"]:
         """The same as along any sightline."""
         return normalise(_tabulate(self, jnp.zeros(2)))
@@ -180,7 +176,7 @@ class Galaxy(DistancePrior):
         solar_radius: distance of the Sun from the Galactic centre [kpc].
         solar_height: height of the Sun above the plane [kpc].
         names: names of the components.
-        all_sky: the table averaged over the sky.
+        average: the table averaged over the sky.
     """
 
     components: tuple[Any, ...]
@@ -188,14 +184,14 @@ class Galaxy(DistancePrior):
     solar_radius: float
     solar_height: float
     names: tuple[str, ...] = eqx.field(static=True)
-    all_sky: Float[Array, "component grid"]
+    average: Float[Array, "component grid"]
 
     @classmethod
     def build(cls, components: dict[str, tuple[Any, float]], *, solar_radius: float, solar_height: float) -> "Galaxy":
         """From `{name: (density law, local fraction)}`; tabulates the average over the sky."""
         laws, fractions = zip(*components.values(), strict=True)
         galaxy = cls(laws, fractions, solar_radius, solar_height, tuple(components), jnp.zeros(0))
-        return eqx.tree_at(lambda g: g.all_sky, galaxy, _average_over_sky(galaxy))
+        return eqx.tree_at(lambda g: g.average, galaxy, _average_over_sky(galaxy))
 
     def log_number(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Float[Array, " component"]:
         """log ρ + 3 log d of every component."""
@@ -205,6 +201,10 @@ class Galaxy(DistancePrior):
             for law, fraction in zip(self.components, self.fractions, strict=True)
         ]
         return jnp.stack(log_density) + 3 * _LOG_TEN_FIFTH * mu
+
+    def all_sky(self) -> Float[Array, "component grid"]:
+        """Tabulated once, by `build`."""
+        return self.average
 
     def galactocentric(self, mu, position):
         """Cylindrical radius and height [kpc] at distance modulus μ in this direction [deg]."""

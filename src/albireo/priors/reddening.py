@@ -87,8 +87,8 @@ def _log_half_line_integral(linear, precision):
 def truncated_normal_draw(key: PRNGKeyArray, mean: Float[Array, ""], std: Float[Array, ""]) -> Float[Array, ""]:
     """A draw from N(mean, std²) restricted to values ≥ 0, exact far into the tail too.
 
-    With α = −mean/std and z = (x − mean)/std, solve Φ(−z) = u Φ(−α). In the tail that is done in logarithms: three Newton
-    steps from the asymptotic z = √(α² − 2 log u).
+    With α = −mean/std and z = (x − mean)/std, solve Φ(−z) = u Φ(−α). In the tail that is done in logarithms: three
+    Newton steps from the asymptotic z = √(α² − 2 log u).
     """
     u = jax.random.uniform(key, jnp.shape(mean), dtype=jnp.result_type(mean), minval=1e-7, maxval=1.0)
     alpha = -mean / std

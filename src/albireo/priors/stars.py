@@ -20,8 +20,9 @@ _NUM_PROPOSALS = 8
 class TrainingStars(eqx.Module):
     """The density of the training stars divided by the volume each could be seen in.
 
-    p(θ) = q(θ) 10^(+0.6 M(θ)) / Z, with q the model's smooth density of training stars, which a magnitude limit selected,
-    and M the absolute magnitude in the reference band. A distance prior carries the volume, so p(θ) must not.
+    p(θ) = q(θ) 10^(+0.6 M(θ)) / Z, with q the model's smooth density of training stars, which a magnitude limit
+    selected, and M the absolute magnitude in the reference band. A distance prior carries the volume, so p(θ) must
+    not.
 
     Attributes:
         model: the stellar model, for q and M.
@@ -40,11 +41,6 @@ class TrainingStars(eqx.Module):
         Raises:
             UserError: the model carries no density of its training stars.
         """
-        if model.density is None:
-            raise UserError(
-                "the model carries no density of its training stars, from which this prior takes p(θ); "
-                "use a model trained by albireo or pass a prior of your own."
-            )
         return _build(model, jax.random.key(seed))
 
     def log_prob(self, theta: Float[Array, " label"]) -> Float[Array, ""]:
@@ -61,7 +57,7 @@ class TrainingStars(eqx.Module):
 
 @eqx.filter_jit
 def _build(model: StellarModel, key: PRNGKeyArray) -> TrainingStars:
-    proposal = _tilt(model.density, model)
+    proposal = _tilt(model)
     _, log_weight = _weighted(model, proposal, key, _NUM_NORM)
     return TrainingStars(model, proposal, logsumexp(log_weight) - np.log(_NUM_NORM))
 
@@ -74,13 +70,23 @@ def _weighted(model: StellarModel, proposal: GaussianMixture, key: PRNGKeyArray,
 
 
 def _log_unnormalised(model: StellarModel, theta):
-    return model.density.log_prob(theta) - _LOG_VOLUME * model.absolute_magnitudes(theta)[0]
+    return _density(model).log_prob(theta) - _LOG_VOLUME * model.absolute_magnitudes(theta)[0]
 
 
-def _tilt(density: GaussianMixture, model: StellarModel) -> GaussianMixture:
-    """The mixture times 10^(+0.6 M), with M linear within each component: again a mixture, exact in that approximation."""
+def _tilt(model: StellarModel) -> GaussianMixture:
+    """The density times 10^(+0.6 M), with M linear within each component: again a mixture."""
+    density = _density(model)
     magnitude, gradient = jax.vmap(jax.value_and_grad(lambda t: model.absolute_magnitudes(t)[0]))(density.mean)
     along = -_LOG_VOLUME * jnp.einsum("kji,kj->ki", density.cholesky, gradient)
     log_weight = density.log_weight - _LOG_VOLUME * magnitude + 0.5 * jnp.sum(along**2, axis=-1)
     mean = density.mean + jnp.einsum("kij,kj->ki", density.cholesky, along)
     return GaussianMixture(log_weight - logsumexp(log_weight), mean, density.cholesky, density.whitener)
+
+
+def _density(model: StellarModel) -> GaussianMixture:
+    if model.density is None:
+        raise UserError(
+            "the model carries no density of its training stars, from which this prior takes p(θ); "
+            "use a model trained by albireo or pass a prior of your own."
+        )
+    return model.density

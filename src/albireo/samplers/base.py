@@ -17,7 +17,8 @@ from albireo.priors.base import Prior, sightline
 class Problem(eqx.Module):
     """A model and a prior: what defines the posterior of any star.
 
-    Samplers work in standardised labels x = (θ − median)/std of the model, in which every label has a width of order one.
+    Samplers work in standardised labels x = (θ − median)/std of the model, in which every label has a width of order
+    one.
     """
 
     model: StellarModel
@@ -79,7 +80,7 @@ class Sampler(Protocol):
     batch_size: int
 
     def run(self, problem: Problem, look: Any, stars: Star, keys: PRNGKeyArray) -> Batch:
-        """Sample a batch of stars (leading axis), each with its own key; arrays of the result have a leading star axis."""
+        """Sample a batch of stars (leading axis), each with its own key, into arrays with a leading star axis."""
         ...
 
 
@@ -87,7 +88,7 @@ class Sampler(Protocol):
 def complete_batch(
     problem: Problem, stars: Star, x: Float[Array, "star chain draw label"], keys: PRNGKeyArray
 ) -> Draws:
-    """`Problem.complete` for a batch, star after star: the work on one star's draws fills the processor and fits its cache."""
+    """`Problem.complete` for a batch, star after star: the work on one fills the processor and fits its cache."""
 
     def one(args):
         star, x, key = args

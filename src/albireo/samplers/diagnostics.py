@@ -30,7 +30,8 @@ def convergence(posterior: xr.Dataset) -> dict[str, Float[np.ndarray, " star"]]:
 def several_modes(draws: Float[np.ndarray, "draw star label"]) -> Bool[np.ndarray, " star"]:
     """Whether the draws of some label split in two groups far apart for their widths.
 
-    The split is the one with the largest variance between groups; the measure is Ashman's D = √2 |Δ mean| / √(σ1² + σ2²).
+    The split is the one with the largest variance between groups; the measure is Ashman's D = √2 |Δ mean| / √(σ1² +
+    σ2²).
     """
     x = np.sort(draws, axis=0)
     n = len(x)

@@ -1,10 +1,13 @@
 """Nested sampling with dynesty: an independent check of the other samplers, and the evidence with its error.
 
-It explores a box around the prior's mass and takes likelihood × prior as its likelihood, so it owes nothing to the proposals that the other
-samplers start from. Distance modulus and reddening are integrated out, so it has only as many dimensions as there are labels.
+It explores a box around the prior's mass and takes likelihood × prior as its likelihood, so it owes nothing to the
+proposals that the other samplers start from. Distance modulus and reddening are integrated out, so it has only as
+many dimensions as there are labels.
 """
 
+import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import dynesty
 import equinox as eqx
@@ -57,10 +60,13 @@ class Nested:
             value = float(_log_target(problem, star, jnp.asarray(x, look.x.dtype)))
             return max(value, _LOWEST) if np.isfinite(value) else _LOWEST
 
-        sampler = dynesty.NestedSampler(
-            log_likelihood, lambda u: low + (high - low) * u, low.size, nlive=self.num_live, rstate=rng
-        )
-        sampler.run_nested(dlogz=self.dlogz, print_progress=False)
+        # dynesty's NestedSampler makes its object in __new__, which type checkers do not follow.
+        make: Any = dynesty.NestedSampler
+        sampler = make(log_likelihood, lambda u: low + (high - low) * u, low.size, nlive=self.num_live, rstate=rng)
+        with warnings.catch_warnings():
+            # A curved posterior makes dynesty warn that its ellipsoids grow large: slower, not wrong.
+            warnings.simplefilter("ignore", UserWarning)
+            sampler.run_nested(dlogz=self.dlogz, print_progress=False)
         results = sampler.results
         # The box has the uniform density 1/volume; its inverse makes the evidence that of the normalised prior.
         log_volume = np.sum(np.log(high - low))

@@ -1,9 +1,10 @@
 """The No-U-Turn sampler over the labels, many stars at once.
 
-Distance modulus and reddening are integrated out and drawn back (see `likelihood`), which leaves few, well-behaved dimensions.
-Each draw is one NUTS transition (Hoffman & Gelman 2014; BlackJAX's kernel), which moves within a mode, then one independence Metropolis
-step that proposes from the mixture fitted to the star's posterior, which moves between modes. Both leave the posterior invariant, so
-their composition does; a dwarf that might be a giant is visited as both by every chain, in proportion to their masses.
+Distance modulus and reddening are integrated out and drawn back (see `likelihood`), which leaves few, well-behaved
+dimensions. Each draw is one NUTS transition (Hoffman & Gelman 2014; BlackJAX's kernel), which moves within a mode,
+then one independence Metropolis step that proposes from the mixture fitted to the star's posterior, which moves
+between modes. Both leave the posterior invariant, so their composition does; a dwarf that might be a giant is visited
+as both by every chain, in proportion to their masses.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from albireo.samplers.proposal import FirstLook, importance_sample, propose_batc
 
 _NUM_START = 512
 _INITIAL_STEP = 0.8
-_TARGET_ACCEPTANCE = 0.8
+_TARGET_ACCEPTANCE = 0.9
 _KERNEL = blackjax_nuts.build_kernel()
 
 
@@ -36,7 +37,8 @@ class NUTS:
         num_chains: chains per star.
         num_warmup: draws during which the step size adapts, then dropped.
         num_samples: draws kept from each chain.
-        max_doublings: a trajectory has at most 2^this − 1 leapfrog steps; jumps make long ones needless, and short ones keep a batch of
+        max_doublings: a trajectory has at most 2^this − 1 leapfrog steps; jumps make long ones needless, and short
+            ones keep a batch of
             stars from waiting for its slowest.
         batch_size: stars sampled together.
     """

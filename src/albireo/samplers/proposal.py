@@ -1,6 +1,7 @@
 """A first look at a star: every mode found by brute force, then a mixture of Gaussians fitted to its posterior.
 
-1. Points drawn once from the density of training stars are scored against the star's photometry and parallax in closed form.
+1. Points drawn once from the density of training stars are scored against the star's photometry and parallax in
+closed form.
 2. A mixture is fitted to them, weighted by a tempered score.
 3. Draws from the mixture, weighted by the exact posterior, give a better mixture; a few times (adaptive importance
    sampling: Cappé et al. 2008, Statistics and Computing 18, 447).
@@ -21,7 +22,7 @@ from albireo.samplers.base import Problem
 
 NUM_LOOK = 1 << 14
 NUM_ADAPT = 512
-NUM_STAGES = 3
+NUM_STAGES = 6
 NUM_COMPONENTS = 8
 NUM_EM = 6
 _REFERENCE_MU = 10.0
@@ -37,7 +38,7 @@ class FirstLook(eqx.Module):
 
     @classmethod
     def build(cls, problem: Problem, key: PRNGKeyArray, num_points: int = NUM_LOOK) -> "FirstLook":
-        """Draw the points: from the density of training stars, which holds giants and dwarfs alike, or else from the prior."""
+        """Draw the points from the density of training stars, which holds many giants too, or else from the prior."""
         sky = sightline(problem.prior, jnp.full(2, jnp.nan))
         density = problem.model.density
         if density is None:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import zipfile
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,8 @@ from albireo.training.config import TrainingConfig
 from albireo.training.dataset import TrainingSet
 from albireo.training.history import Epoch
 
-AnyState = TypeVar("AnyState")
 
-
-def save_checkpoint(path: str | Path, state: AnyState, training_set: TrainingSet, config: TrainingConfig) -> None:
+def save_checkpoint(path: str | Path, state: Any, training_set: TrainingSet, config: TrainingConfig) -> None:
     """Write a state, whole or not at all: a training that is killed meanwhile leaves the state before."""
     path = Path(path)
     trained = jax.tree.leaves((state.weights, state.average, state.optimiser))
@@ -33,7 +31,7 @@ def save_checkpoint(path: str | Path, state: AnyState, training_set: TrainingSet
     partial.replace(path)
 
 
-def load_checkpoint(path: str | Path, start: AnyState, training_set: TrainingSet, config: TrainingConfig) -> AnyState:
+def load_checkpoint(path: str | Path, start: Any, training_set: TrainingSet, config: TrainingConfig) -> Any:
     """Read a state.
 
     Args:

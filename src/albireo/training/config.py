@@ -143,20 +143,30 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def _as_kind(key, value, like, where):
-    """The value as the kind of the default, or a UserError."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if key == "parallax_prior_slope" and (value is None or is_number):
+def _as_kind(key: str, value: Any, like: Any, where: str) -> Any:
+    """The value in the kind of the default.
+
+    Raises:
+        UserError: it is of another kind.
+    """
+    if key == "parallax_prior_slope" and (value is None or _is_number(value)):
         return value
-    if isinstance(like, bool | int):
-        fits = type(value) is type(like)
-    elif isinstance(like, float):
-        fits, value = is_number, float(value) if is_number else value
-    elif isinstance(like, tuple):
-        fits = isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value)
-        value = tuple(type(like[0])(v) for v in value) if fits else value
+    if isinstance(like, tuple):
+        fits = isinstance(value, list | tuple) and all(_is_like(v, like[0]) for v in value)
+    elif isinstance(like, Mapping):
+        fits = isinstance(value, Mapping) and all(map(_is_number, value.values()))
     else:
-        fits = isinstance(value, Mapping) and all(isinstance(v, int | float) for v in value.values())
+        fits = _is_like(value, like)
     if not fits:
         raise UserError(f"{where}: {key} must be like {like!r}; got {value!r}.")
-    return value
+    if isinstance(like, tuple):
+        return tuple(type(like[0])(v) for v in value)
+    return float(value) if isinstance(like, float) else value
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_like(value, like):
+    return _is_number(value) if isinstance(like, float) else type(value) is type(like)

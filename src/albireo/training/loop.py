@@ -149,7 +149,9 @@ def _iterate(state, blank, stars, split, config, callback):
         history.append(check_finite(record))
         if callback is not None:
             callback(record)
-    state = State(state.iteration + 1, *carry, state.reddening, state.reddening_err, (*state.history, *history))
+    weights, average, optimiser = carry
+    history = (*state.history, *history)
+    state = State(state.iteration + 1, weights, average, optimiser, state.reddening, state.reddening_err, history)
     if not config.update_reddening:
         return state
     reddening, reddening_err = sweep(refit_reddening, with_weights(blank, state.weights), stars)

@@ -17,6 +17,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
+from albireo.errors import UserError
 from albireo.model.stellar import StellarModel
 from albireo.training.config import TrainingConfig
 from albireo.training.history import Epoch, check_finite
@@ -46,10 +47,18 @@ def refine(
 
     Returns:
         The model, and the losses of every epoch.
+
+    Raises:
+        UserError: no star is below the cut, or the loss is not finite.
     """
     start, fit = model, sweep(fit_star, model, stars)
     good = fit.chi2 < config.chi2_cut_end * fit.dof
     train, validation = train[good[train]], validation[good[validation]]
+    if not len(train):
+        raise UserError(
+            f"no training star has χ²/dof below {config.chi2_cut_end} after {config.iterations} iterations; train for "
+            "longer, or check that the errors of magnitudes and labels are not too small."
+        )
     size, history = min(config.refine_batch_size, len(train)), []
     steps = len(train) // size
     with jax.enable_x64(True):

@@ -51,12 +51,17 @@ def infer(
     model = model if isinstance(model, StellarModel) else load_model(model)
     prior = load_prior(prior, model) if isinstance(prior, str | Path) else _check_prior(prior)
     sampler = _sampler(sampler)
+    if not set(catalog.bands) & set(model.bands):
+        have, needs = ", ".join(catalog.bands), ", ".join(model.bands)
+        raise UserError(f"the catalogue has none of the model's bands: it has {have}; the model has {needs}.")
     catalog = catalog.select_bands(model.bands)
-    if not np.any(catalog.n_bands):
-        raise UserError(f"no star has a magnitude in a band of the model, which are {', '.join(model.bands)}.")
     problem = Problem(model, prior)
-    batch = _sample_all(problem, sampler, catalog, seed, progress or (lambda done: None))
+    batch = _sample_all(problem, sampler, catalog, seed, progress or _silent)
     return Posterior.from_batch(batch, catalog, problem, metadata={"sampler": repr(sampler), "seed": seed})
+
+
+def _silent(done: int) -> None:
+    """Report nothing."""
 
 
 def _sampler(sampler: Sampler | str) -> Sampler:
@@ -69,9 +74,8 @@ def _sampler(sampler: Sampler | str) -> Sampler:
 
 def _check_prior(prior: Any) -> Prior:
     if not isinstance(prior, Prior):
-        raise UserError(
-            f"a prior needs the methods log_prob, sample and reddening_given_distance; {type(prior).__name__} lacks one."
-        )
+        needed = "log_prob, sample and reddening_given_distance"
+        raise UserError(f"a prior needs the methods {needed}; {type(prior).__name__} lacks one.")
     return prior
 
 
@@ -90,12 +94,14 @@ def _sample_all(
         padded = np.resize(index, size)
         batch = sampler.run(problem, look, jax.tree.map(lambda a: a[padded], stars), keys[padded])
         batch = jax.tree.map(lambda a: np.asarray(a)[: len(index)], batch)
-        progress(len(index))
+        progress(len(index) if len(usable) else 0)
         return batch
 
     progress(len(catalog) - len(usable))
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
         batches = list(pool.map(run, _split(usable, sampler.batch_size)))
+    if not batches:  # one star is run all the same, to know what a batch looks like
+        batches = [jax.tree.map(lambda a: a[:0], run(np.zeros(1, int)))]
     return jax.tree.map(lambda *parts: _scatter(np.concatenate(parts), usable, len(catalog)), *batches)
 
 

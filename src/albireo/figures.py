@@ -1,0 +1,239 @@
+"""Figures: each function returns a matplotlib Figure, which the caller saves or shows."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from albireo.errors import UserError
+
+if TYPE_CHECKING:
+    from albireo.posterior import Posterior
+
+# Colours that stay apart for colour-blind readers (Okabe & Ito 2008, "Color Universal Design").
+_BLUE, _VERMILLION, _GRAY = "#0072B2", "#D55E00", "0.6"
+# Uniform in lightness, nearly the same to colour-blind readers (Nuñez, Anderton & Renslow 2018, PLOS ONE 13, e0199239).
+_COLORMAP = "cividis"
+
+_SYMBOLS = {
+    "teff": r"$T_\mathrm{eff}$",
+    "logg": r"$\log g$",
+    "feh": "[Fe/H]",
+    "distance_modulus": "distance modulus",
+}
+# Digits after the point; other variables get three significant digits.
+_DIGITS = {"teff": 0, "logg": 2, "feh": 2, "distance_modulus": 2, "distance": 0, "reddening": 3, "extinction": 3}
+
+
+def kiel_diagram(summary: Any, reference: Any = None) -> Figure:
+    """Effective temperature against surface gravity, coloured by metallicity, with 16 to 84 % intervals.
+
+    Args:
+        summary: a table as `Posterior.summary` returns it or as `summary.parquet` holds it; flagged stars are crosses.
+        reference: a table of the same stars in the same order with published `teff` [K] and `logg` [dex], which thin
+            lines join to ours.
+
+    Raises:
+        UserError: the summary has no teff, logg and feh, or the reference has another number of stars.
+    """
+    teff, logg, feh = (_median_and_interval(summary, name) for name in ("teff", "logg", "feh"))
+    figure = Figure(figsize=(6.0, 4.6), layout="constrained")
+    axes = figure.subplots()
+    if reference is not None:
+        _join_published(axes, teff[0], logg[0], _column(reference, "teff"), _column(reference, "logg"))
+    axes.errorbar(teff[0], logg[0], xerr=teff[1], yerr=logg[1], fmt="none", ecolor=_GRAY, elinewidth=0.6, zorder=2)
+    low, high = np.nanpercentile(feh[0], [2, 98]) if np.isfinite(feh[0]).any() else (0, 1)
+    flagged = _column(summary, "flags") != 0
+    for chosen, marker, label in ((~flagged, "o", "albireo"), (flagged, "X", "albireo, flagged")):
+        if chosen.any():
+            points = axes.scatter(
+                teff[0][chosen],
+                logg[0][chosen],
+                c=feh[0][chosen],
+                marker=marker,
+                s=26,
+                vmin=low,
+                vmax=high,
+                cmap=_COLORMAP,
+                edgecolors="white",
+                linewidths=0.4,
+                zorder=3,
+                label=label,
+            )
+    figure.colorbar(points, ax=axes, label=axis_label("feh", "dex"), extend="both")
+    axes.set(xlabel=axis_label("teff", "K"), ylabel=axis_label("logg", "dex"))
+    axes.invert_xaxis()
+    axes.invert_yaxis()
+    axes.legend(loc="upper left", frameon=False)
+    return figure
+
+
+def _join_published(axes, teff, logg, published_teff, published_logg) -> None:
+    if len(published_teff) != len(teff):
+        raise UserError(
+            f"reference must have the summary's {len(teff)} stars in the same order; got {len(published_teff)}."
+        )
+    axes.plot([teff, published_teff], [logg, published_logg], color=_VERMILLION, linewidth=0.5, alpha=0.6, zorder=1)
+    axes.plot(
+        published_teff,
+        published_logg,
+        "o",
+        markersize=3.5,
+        markerfacecolor="white",
+        color=_VERMILLION,
+        label="published",
+        zorder=1.5,
+    )
+
+
+def _column(table: Any, name: str) -> np.ndarray:
+    """A column of an astropy Table or a pandas DataFrame as plain numbers, missing ones NaN."""
+    try:
+        column = table[name]
+    except KeyError:
+        raise UserError(
+            f"the table has no column {name!r}, which this figure needs; give the summary of a run."
+        ) from None
+    if np.ma.isMaskedArray(column):
+        column = np.ma.filled(column.astype(float), np.nan)
+    return np.asarray(column)
+
+
+def _median_and_interval(summary: Any, name: str) -> tuple[Float[np.ndarray, " star"], Float[np.ndarray, "2 star"]]:
+    p16, p50, p84 = (_column(summary, f"{name}_{percentile}") for percentile in ("p16", "p50", "p84"))
+    return p50, np.stack([p50 - p16, p84 - p50])
+
+
+def axis_label(name: str, unit: str) -> str:
+    """What to write beside an axis."""
+    return f"{_SYMBOLS.get(name, name.replace('_', ' '))}{f' [{unit}]' if unit else ''}"
+
+
+def corner(
+    posterior: "Posterior",
+    star: str | int,
+    truth: Mapping[str, float] | None = None,
+    prior_draws: Mapping[str, Float[np.ndarray, " draw"]] | None = None,
+) -> Figure:
+    """Corner plot of one star's labels, distance and reddening: contours hold 39 and 86 % (1 and 2 σ) of the draws.
+
+    Args:
+        posterior: the posterior of one or more stars.
+        star: the star's id, or its place among the stars.
+        truth: published values to mark, by variable name, in the variables' units.
+        prior_draws: draws from the prior by variable name, see `draw_from_prior`; drawn faint beside the marginals.
+
+    Raises:
+        UserError: there is no such star, or it could not be sampled.
+    """
+    from corner import corner as draw_corner
+
+    drawn = posterior.tree["posterior"].to_dataset().isel(star=_index(posterior, star))
+    names = (*posterior.tree.attrs["labels"].split(","), "distance", "reddening")
+    draws = {name: drawn[name].values.ravel() for name in names}
+    if not all(np.isfinite(values).all() for values in draws.values()):
+        raise UserError(
+            f"star {drawn['star'].item()} could not be sampled, so there is nothing to draw; see its flags."
+        )
+    truth = {name: float(value) for name, value in (truth or {}).items() if np.isfinite(value)}
+    figure = Figure(figsize=(1.4 * len(names), 1.4 * len(names)))
+    draw_corner(
+        np.stack(list(draws.values()), axis=-1),
+        bins=24,
+        range=[_range(draws[name], truth.get(name)) for name in names],
+        labels=[axis_label(name, drawn[name].attrs.get("units", "")) for name in names],
+        labelpad=0.05,
+        truths=[truth.get(name) for name in names],
+        truth_color=_VERMILLION,
+        color=_BLUE,
+        levels=1 - np.exp(-0.5 * np.array([1.0, 2.0]) ** 2),
+        smooth=1.2,
+        fill_contours=True,
+        plot_datapoints=False,
+        plot_density=False,
+        max_n_ticks=3,
+        hist_kwargs={"density": True, "linewidth": 1.2},
+        fig=figure,
+    )
+    grid = np.array(figure.axes).reshape(len(names), len(names))
+    for axes, name in zip(np.diag(grid), names, strict=True):
+        _add_prior(axes, (prior_draws or {}).get(name))
+        axes.set_title(_interval_text(name, draws[name]), fontsize=9)
+    for axes in grid.flat:
+        axes.tick_params(labelsize=8, length=3)
+    figure.subplots_adjust(left=0.11, bottom=0.1, right=0.98, top=0.96)
+    _add_legend(figure, str(drawn["star"].item()), has_prior=bool(prior_draws), has_truth=bool(truth))
+    return figure
+
+
+def draw_from_prior(
+    posterior: "Posterior", star: str | int, num_draws: int = 20_000, seed: int = 0
+) -> dict[str, Float[np.ndarray, " draw"]]:
+    """Draws of labels, distance [pc] and reddening [mag] from the prior along a star's line of sight.
+
+    Raises:
+        UserError: the posterior was read from a file, which does not hold the prior, or there is no such star.
+    """
+    import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+
+    from albireo.priors.base import sightline
+
+    if posterior.problem is None:
+        raise UserError("this posterior was loaded from a file, without its prior; infer again to draw from it.")
+    constant = posterior.tree["constant_data"].to_dataset().isel(star=_index(posterior, star))
+    position = jnp.array([constant["glon"].item(), constant["glat"].item()])
+    prior, model = posterior.problem.prior, posterior.problem.model
+    theta, mu, reddening = eqx.filter_jit(prior.sample)(jax.random.key(seed), sightline(prior, position), num_draws)
+    labels = dict(zip(model.labels, np.asarray(theta).T, strict=True))
+    return labels | {"distance": 10 * 10 ** (np.asarray(mu) / 5), "reddening": np.asarray(reddening)}
+
+
+def _index(posterior: "Posterior", star: str | int) -> int:
+    ids = posterior.tree["posterior"]["star"].values
+    if isinstance(star, str):
+        found = np.flatnonzero(ids == star)
+        if not len(found):
+            raise UserError(f"there is no star {star!r}; the first of {len(ids)} is {str(ids[0])!r}.")
+        return int(found[0])
+    if not -len(ids) <= star < len(ids):
+        raise UserError(f"there is no star number {star}; there are {len(ids)}, counted from 0.")
+    return int(star)
+
+
+def _range(draws: Float[np.ndarray, " draw"], truth: float | None) -> tuple[float, float]:
+    """All but the outermost draws, and the published value, with some room; never of zero width."""
+    low, high = np.quantile(draws, [0.002, 0.998])
+    if truth is not None:
+        low, high = min(low, truth), max(high, truth)
+    room = 0.05 * (high - low) + 1e-6 * abs(high) + 1e-9
+    return low - room, high + room
+
+
+def _add_prior(axes, draws: Float[np.ndarray, " draw"] | None) -> None:
+    """The prior's density on the scale of the marginal; a broad prior is a low line."""
+    if draws is None:
+        return
+    low, high = axes.get_xlim()
+    edges = np.linspace(low, high, 21)
+    counts, _ = np.histogram(draws, edges)
+    axes.stairs(counts / len(draws) / (edges[1] - edges[0]), edges, fill=True, color=_GRAY, alpha=0.5, zorder=0)
+
+
+def _interval_text(name: str, draws: Float[np.ndarray, " draw"]) -> str:
+    p16, p50, p84 = np.quantile(draws, [0.16, 0.5, 0.84])
+    digits = _DIGITS.get(name, max(0, 2 - int(np.floor(np.log10(p84 - p16 + 1e-12)))))
+    return f"${p50:.{digits}f}^{{+{p84 - p50:.{digits}f}}}_{{-{p50 - p16:.{digits}f}}}$"
+
+
+def _add_legend(figure: Figure, title: str, *, has_prior: bool, has_truth: bool) -> None:
+    lines = [Line2D([], [], color=_BLUE, label="posterior")]
+    if has_prior:
+        lines.append(Line2D([], [], color=_GRAY, alpha=0.5, linewidth=6, label="prior"))
+    if has_truth:
+        lines.append(Line2D([], [], color=_VERMILLION, marker="s", label="published"))
+    figure.legend(handles=lines, title=title, loc="upper right", bbox_to_anchor=(0.95, 0.95), frameon=False)

@@ -1,0 +1,105 @@
+"""README: its code runs, and its tables say what the program says."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from astropy.table import Table
+
+from albireo import cli
+from albireo.bands import BANDS
+from albireo.flags import describe_flags
+from albireo.priors import list_priors
+from stars import PLANET_HOSTS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+N_STAR = 4
+
+# These, and `infer` with the model they make, would take minutes here; their arguments are checked all the same.
+LONG = {"train", "evaluate", "demo"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def commands() -> list[list[str]]:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("albireo ")]
+
+
+def table_rows(name: str) -> list[str]:
+    """The rows below the head of the table between two markers."""
+    lines = README.split(f"<!-- {name} -->\n")[1].split(f"<!-- /{name} -->")[0].strip().splitlines()
+    assert set(lines[1]) == {"|", "-"}
+    return lines[2:]
+
+
+@pytest.fixture
+def in_folder_with_stars(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = Table.read(PLANET_HOSTS)[100 : 100 + N_STAR]
+    table.meta.clear()
+    table.write("stars.fits")
+    table.rename_columns(["2mass_j", "2mass_j_err", "parallax", "parallax_err"], ["Jmag", "e_Jmag", "Plx", "e_Plx"])
+    table.write("from_vizier.csv")
+    return tmp_path
+
+
+def test_the_python_blocks_run_in_order(in_folder_with_stars, capsys):
+    names = {}
+    assert len(blocks("python")) >= 3
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), names)
+    assert (in_folder_with_stars / "posterior.nc").exists()
+    assert len(names["catalog"]) == len(names["renamed"]) == N_STAR
+    assert "2mass_j" in names["renamed"].bands
+    assert "teff" in capsys.readouterr().out
+
+
+def test_the_commands_run(in_folder_with_stars, capsys):
+    ran = 0
+    for arguments in commands():
+        if arguments[0] in LONG or "my_model.safetensors" in arguments:
+            continue
+        assert cli.run(arguments) == 0, (arguments, capsys.readouterr().err)
+        ran += 1
+    assert ran >= 4
+    assert len(Table.read("run/summary.parquet")) == N_STAR
+    assert len(Table.read("quick/summary.parquet")) == 3
+
+
+@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
+def test_the_commands_parse(arguments):
+    group = typer.main.get_command(cli.app)
+    command = group.commands[arguments[0]]
+    assert command.make_context(arguments[0], arguments[1:]).args == []
+
+
+def test_other_commands_are_known_to_make_or_pip():
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for block in blocks("sh"):
+        for line in block.splitlines():
+            program, argument, *_ = shlex.split(line)
+            assert program in ("albireo", "pip") or (program == "make" and argument in targets), line
+
+
+TABLES = {
+    "bands": [f"| `{name}` | {band.survey} {band.label} | {band.system} |" for name, band in BANDS.items()],
+    "flags": [f"| {bit} | `{name}` | {text} |" for bit, name, text in describe_flags()],
+    "priors": [f"| `{name}` | {description} |" for name, description in list_priors()],
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_tables_agree_with_the_program(name):
+    assert table_rows(name) == TABLES[name], "paste this into README.md:\n" + "\n".join(TABLES[name])
+
+
+def test_the_files_it_names_are_there():
+    for path in re.findall(r"\]\((?!https?:|#)([^)]+)\)", README):
+        assert (ROOT / path).exists(), path
+    assert (ROOT / "docs" / "kiel.png").stat().st_size < 150_000

@@ -1,0 +1,27 @@
+"""Every tutorial runs from beginning to end, and leaves what it promises."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+TUTORIALS = sorted((Path(__file__).parents[1] / "tutorials").glob("*.py"))
+MAX_LINES_OF_CODE = {"01_first_stars": 60}
+
+
+def test_there_is_a_first_tutorial():
+    assert TUTORIALS[0].stem == "01_first_stars"
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_tutorial_runs(path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(path), run_name="__main__")
+    assert capsys.readouterr().out
+    assert list(tmp_path.glob("*.png"))
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_tutorial_is_short(path):
+    code = [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    assert len(code) < MAX_LINES_OF_CODE.get(path.stem, 100)
