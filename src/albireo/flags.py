@@ -24,7 +24,7 @@ class Flag(enum.IntFlag):
 MAX_R_HAT = 1.01
 MIN_ESS = 400
 MAX_K_HAT = 0.7
-# A few divergent transitions among thousands do not bias a posterior noticeably; many show a shape that was not explored.
+# A few divergent transitions among thousands do not bias a posterior noticeably; many show unexplored corners.
 MAX_DIVERGENT_FRACTION = 0.01
 MIN_FIT_P_VALUE = 1e-4
 MIN_BANDS = 4
