@@ -35,10 +35,13 @@ demo: install
 	$(BIN)/albireo demo -o demo-output
 
 model: install
-	$(BIN)/albireo train $(DATA)/green2020_stars.fits -o src/albireo/data/default.safetensors --seed 0 --overwrite
+	$(BIN)/albireo train $(DATA)/green2020_stars.fits -o src/albireo/data/default.safetensors --seed 0 --overwrite \
+	    --source "doi:10.5281/zenodo.3902382 (Green et al. 2021)"
 
 benchmark: install
-	$(BIN)/python -m benchmarks
+	$(BIN)/albireo evaluate default $(DATA)/green2020_stars.fits --held-out --against $(DATA)/green2020_published
+	$(BIN)/python -m benchmarks.real_stars
+	$(BIN)/python -m benchmarks.training
 
 clean:
 	rm -rf $(VENV) build dist demo-output .pytest_cache .ruff_cache

@@ -185,9 +185,14 @@ def train_command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.", metavar="MODEL")],
     config: Annotated[Path | None, typer.Option(help="Configuration of the training.", metavar="FILE.toml")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed, in place of the configuration's.")] = None,
+    source: Annotated[str, typer.Option(help="Where the stars come from, recorded in the model.", metavar="TEXT")] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace MODEL if it is there.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training of MODEL that was stopped.")] = False,
 ) -> None:
-    """Train a model on stars of known labels; a tenth of them is set aside to judge it by."""
+    """Train a model on stars of known labels; a tenth of them is set aside to judge it by.
+
+    After every iteration the state is kept in MODEL.checkpoint, which goes when the training is done.
+    """
     _check_model_output(output, overwrite=overwrite)
     import dataclasses
 
@@ -199,17 +204,24 @@ def train_command(
     settings = TrainingConfig.preset("default") if config is None else TrainingConfig.from_toml(config)
     settings = settings if seed is None else dataclasses.replace(settings, seed=seed)
     stars = TrainingSet.from_catalog(Catalog.read(input_path))
+    checkpoint = output.with_name(output.name + ".checkpoint")
     with progress_bar("training", settings.num_epochs, "epochs") as progress:
-        result = train(stars, settings, callback=lambda _: progress(1))
+        result = train(stars, settings, callback=lambda _: progress(1), checkpoint=checkpoint, resume=resume)
     provenance = {
         "name": output.stem,
-        "data": {"file": input_path.name, "sha256": _fingerprint(input_path)["sha256"], "stars": len(stars)},
+        "data": {
+            "file": input_path.name,
+            "sha256": _fingerprint(input_path)["sha256"],
+            "stars": len(stars),
+            "source": source,
+        },
         "command": f"albireo train {input_path.name} -o {output.name}"
         + (f" --config {config.name}" if config else "")
         + (f" --seed {seed}" if seed is not None else ""),
     }
     model = dataclasses.replace(result.model, metadata={**provenance, **result.model.metadata})
     save_model(model, output)
+    checkpoint.unlink(missing_ok=True)
     typer.echo(f"{output}: {_describe(model.metadata)}")
 
 

@@ -1,5 +1,6 @@
 """infer(): a catalogue, a model, a prior and a sampler become posteriors."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,6 +56,8 @@ def infer(
         have, needs = ", ".join(catalog.bands), ", ".join(model.bands)
         raise UserError(f"the catalogue has none of the model's bands: it has {have}; the model has {needs}.")
     catalog = catalog.select_bands(model.bands)
+    if getattr(prior, "depends_on_position", False) and np.any(np.isnan(catalog.glon)):
+        warnings.warn("stars without a sky position get the prior's average over the sky.", stacklevel=2)
     problem = Problem(model, prior)
     batch = _sample_all(problem, sampler, catalog, seed, progress or _silent)
     return Posterior.from_batch(batch, catalog, problem, metadata={"sampler": repr(sampler), "seed": seed})
@@ -82,15 +85,17 @@ def _check_prior(prior: Any) -> Prior:
 def _sample_all(
     problem: Problem, sampler: Sampler, catalog: Catalog, seed: int, progress: Callable[[int], None]
 ) -> Batch:
-    """Sample all stars that have a magnitude, batch by batch; the others get NaN."""
+    """Sample all stars that have two measurements, one a magnitude, batch by batch; the others get NaN."""
     key = jax.random.key(seed)
     look = _build_look(problem, jax.random.fold_in(key, np.uint32(2**32 - 1)))
     stars = jax.tree.map(jnp.asarray, Star.from_catalog(catalog))
     keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.asarray(catalog.row, jnp.uint32))
-    usable = np.flatnonzero(catalog.n_bands)
+    # One magnitude alone, without a parallax, says nothing of a star.
+    usable = np.flatnonzero(catalog.n_bands + np.isfinite(catalog.parallax) * (catalog.n_bands > 0) > 1)
+
+    size = _padded_size(max(len(usable), 1), sampler.batch_size)
 
     def run(index: Int[np.ndarray, " batch"]) -> Batch:
-        size = _padded_size(len(index), sampler.batch_size)
         padded = np.resize(index, size)
         batch = sampler.run(problem, look, jax.tree.map(lambda a: a[padded], stars), keys[padded])
         batch = jax.tree.map(lambda a: np.asarray(a)[: len(index)], batch)

@@ -12,12 +12,10 @@ from jaxtyping import Array, Float, Int
 
 from albireo import flags
 from albireo.catalog import Catalog
+from albireo.certificate import certify
 from albireo.errors import UserError
-from albireo.flags import Flag
 from albireo.likelihood import Star, log_likelihood_bands, log_likelihood_parallax, parallax_from_distance_modulus
-from albireo.model.domain import MIN_DENSITY_ABSOLUTE, MIN_DENSITY_COLOR
 from albireo.samplers import Batch, Draws, Problem
-from albireo.samplers.diagnostics import combine, convergence, not_converged, poor_fit, several_modes
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -64,8 +62,10 @@ class Posterior:
         if batch.log_weight is not None:
             weighted = _dataset(variables | {"log_weight": batch.log_weight}, dims, catalog)
             groups["weighted_posterior"] = weighted.transpose("chain", "draw", "star")
-            groups["posterior"] = _resample(drawn, batch.log_weight, metadata["seed"])
-        stats = _certify(batch, groups["posterior"], derived, catalog, problem)
+            groups["posterior"] = _resample(drawn, batch.log_weight, metadata["seed"], catalog.row)
+        stats = certify(
+            batch, groups["posterior"], _least_chi2(np.asarray(derived["chi2"]), batch.log_weight), catalog, problem
+        )
         groups["sample_stats"] = xr.merge(
             [
                 _dataset(batch.draw_stats, dims, catalog).transpose("chain", "draw", "star"),
@@ -226,16 +226,22 @@ class Posterior:
 
 @eqx.filter_jit
 def _derive(problem: Problem, stars: Star, draws: Draws) -> dict[str, Array]:
-    """Extinction of every draw; χ² of the photometry at the likeliest draw; predicted parallax; domain density."""
+    """Extinction in the reference band and χ² of the photometry at every draw."""
 
-    def one(star: Star, draws: Draws) -> dict[str, Array]:
-        model = problem.model
-        extinction = draws.reddening * model.extinction_vector(draws.theta)[..., 0]
-        residual = star.mag - model.magnitudes(draws.theta, draws.mu, draws.reddening)
-        chi2 = jnp.min(jnp.sum(star.ivar * residual**2, axis=-1))
-        return {"extinction": extinction, "chi2": chi2}
+    def one(args):
+        star, draws = args
+        extinction = draws.reddening * problem.model.extinction_vector(draws.theta)[..., 0]
+        residual = star.mag - problem.model.magnitudes(draws.theta, draws.mu, draws.reddening)
+        return {"extinction": extinction, "chi2": jnp.sum(star.ivar * residual**2, axis=-1)}
 
-    return jax.lax.map(lambda args: one(*args), (stars, jax.tree.map(jnp.asarray, draws)), batch_size=16)
+    return jax.lax.map(one, (stars, jax.tree.map(jnp.asarray, draws)), batch_size=16)
+
+
+def _least_chi2(chi2: Float[np.ndarray, "star chain draw"], log_weight: Float[np.ndarray, "star chain draw"] | None):
+    """The best draw's χ², among those that weigh more than a thousandth of the average."""
+    if log_weight is not None:
+        chi2 = np.where(log_weight > -np.log(1000 * log_weight[0].size), chi2, np.inf)
+    return chi2.min(axis=(1, 2))
 
 
 @eqx.filter_jit
@@ -285,88 +291,24 @@ def _data_groups(catalog: Catalog) -> dict[str, xr.Dataset]:
     return {"observed_data": xr.Dataset(observed, coords), "constant_data": xr.Dataset(constant, coords)}
 
 
-def _resample(drawn: xr.Dataset, log_weight: Float[np.ndarray, "star chain draw"], seed: int) -> xr.Dataset:
+def _resample(
+    drawn: xr.Dataset, log_weight: Float[np.ndarray, "star chain draw"], seed: int, row: Int[np.ndarray, " star"]
+) -> xr.Dataset:
     """As many equally weighted draws as there are weighted ones, by systematic resampling in random order."""
-    rng = np.random.default_rng(seed)
-    num_star, num = log_weight.shape[0], log_weight[0].size
-    weight = np.nan_to_num(np.exp(log_weight.reshape(num_star, num).astype(float)))
-    cumulative = np.cumsum(weight, axis=1)
-    u = (np.arange(num) + rng.random((num_star, 1))) / num
-    index = np.stack([np.searchsorted(c, v * c[-1]) for c, v in zip(cumulative, u, strict=True)])
-    index = rng.permuted(np.minimum(index, num - 1), axis=1)
+
+    def choose(log_weight, row):
+        rng = np.random.default_rng([seed, row])
+        cumulative = np.cumsum(np.nan_to_num(np.exp(log_weight.astype(float))))
+        u = (np.arange(cumulative.size) + rng.random()) / cumulative.size
+        return rng.permutation(np.minimum(np.searchsorted(cumulative, u * cumulative[-1]), cumulative.size - 1))
+
+    flat = log_weight.reshape(len(row), -1)
+    index = np.stack([choose(*star) for star in zip(flat, row, strict=True)])
     picked = {
         name: (variable.dims, np.take_along_axis(variable.values, index.T[None], axis=1), variable.attrs)
         for name, variable in drawn.data_vars.items()
     }
     return xr.Dataset(picked, coords=drawn.coords)
-
-
-def _certify(
-    batch: Batch, posterior: xr.Dataset, derived: dict[str, Array], catalog: Catalog, problem: Problem
-) -> dict[str, np.ndarray]:
-    """Statistics and flags of every star."""
-    stats = {name: np.asarray(values) for name, values in batch.star_stats.items()}
-    stats |= {"chi2": np.asarray(derived["chi2"]), "n_bands": catalog.n_bands}
-    conditions = {}
-    if posterior.sizes["chain"] > 1:
-        stats |= convergence(posterior)
-    if "diverging" in batch.draw_stats:
-        diverging = np.asarray(batch.draw_stats["diverging"])
-        stats["n_divergent"] = np.sum(diverging, axis=(1, 2))
-        conditions[Flag.DIVERGENT] = np.mean(diverging, axis=(1, 2)) > flags.MAX_DIVERGENT_FRACTION
-    model = problem.model
-    theta = np.stack([posterior[label].values for label in model.labels], axis=-1)
-    theta = theta.reshape(-1, *theta.shape[2:])
-    x = np.asarray(model.standardise(theta))
-    failed = ~np.all(np.isfinite(x), axis=(0, 2))
-    sampled = np.where(failed[:, None], 0, x)
-    conditions |= {
-        Flag.NOT_SAMPLED: failed,
-        Flag.NOT_CONVERGED: not_converged(stats),
-        Flag.SEVERAL_MODES: several_modes(sampled - sampled.mean(axis=0)),
-        Flag.POOR_FIT: poor_fit(stats["chi2"], stats["n_bands"], len(model.labels) + 2),
-        Flag.OUTSIDE_DOMAIN: _outside_domain(model, theta.mean(axis=0), catalog),
-        Flag.PRIOR_DOMINATED: _prior_dominated(problem, theta),
-        Flag.PARALLAX_TENSION: _parallax_tension(posterior, catalog),
-        Flag.FEW_BANDS: catalog.n_bands < flags.MIN_BANDS,
-        Flag.BAD_INPUT: catalog.bad_input,
-    }
-    sampled_only = {flag: condition & ~failed for flag, condition in conditions.items() if flag not in _OF_INPUT}
-    stats["flags"] = combine(conditions | sampled_only)
-    return stats
-
-
-_OF_INPUT = (Flag.NOT_SAMPLED, Flag.FEW_BANDS, Flag.BAD_INPUT)
-
-
-def _outside_domain(model, theta: Float[np.ndarray, "star label"], catalog: Catalog):
-    if model.domain is None:
-        return np.zeros(len(catalog), bool)
-    density = np.asarray(jax.lax.map(model.domain.density, jnp.asarray(theta, jnp.float32), batch_size=16))
-    unused = ~np.isfinite(catalog.mag)
-    return (density[:, 0] < MIN_DENSITY_ABSOLUTE) | np.any((density[:, 1:] < MIN_DENSITY_COLOR) & ~unused, axis=1)
-
-
-def _prior_dominated(problem: Problem, theta: Float[np.ndarray, "draw star label"]):
-    ratio = np.std(theta, axis=0) / np.asarray(_prior_width(problem))
-    return np.any(ratio > flags.MAX_PRIOR_WIDTH_RATIO, axis=1)
-
-
-@eqx.filter_jit
-def _prior_width(problem: Problem) -> Float[Array, " label"]:
-    """Of the prior in all the sky: its labels do not depend on the direction much."""
-    from albireo.priors import sightline
-
-    theta, _, _ = problem.prior.sample(jax.random.key(0), sightline(problem.prior, jnp.full(2, jnp.nan)), 4096)
-    return jnp.std(theta, axis=0)
-
-
-def _parallax_tension(posterior: xr.Dataset, catalog: Catalog):
-    """Distance of the measured parallax from the predicted ones in units of their joint width."""
-    predicted = 1000 / posterior["distance"].values.reshape(-1, len(catalog))
-    width = np.hypot(predicted.std(axis=0), catalog.parallax_err)
-    pull = np.abs(catalog.parallax - predicted.mean(axis=0)) / width
-    return np.nan_to_num(pull) > flags.MAX_PARALLAX_TENSION
 
 
 def _flat(variable: xr.DataArray) -> Float[np.ndarray, "star draw"]:

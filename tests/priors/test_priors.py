@@ -14,7 +14,7 @@ from albireo.priors.distance import grid
 from stars import to_double
 
 NAMES = ("edsd", "flat", "milky-way")
-POSITIONS = ((0.0, 5.0), (90.0, 0.0), (200.0, -60.0), (np.nan, np.nan))
+POSITIONS = ((0.0, 5.0), (200.0, -60.0), (np.nan, np.nan))
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -183,3 +183,13 @@ def test_broken_prior_file_is_refused_in_one_sentence(model, tmp_path, text, say
 def test_unknown_prior_names_the_known_ones(model):
     with pytest.raises(UserError, match="milky-way"):
         load_prior("milkyway", model)
+
+
+def test_halo_flattening_is_the_measured_one(milky_way):
+    """q(10 kpc) = 0.57 and q(30 kpc) = 0.8 (Xue et al. 2015, abstract), from the density on the axis."""
+    halo = milky_way.distance.components[milky_way.distance.names.index("halo")]
+    for r, q in ((10.0, 0.57), (30.0, 0.8)):
+        in_plane = halo.log_density(r, 0.0, 8.2)
+        on_axis = halo.log_density(0.0, r, 8.2)
+        expected = -halo.slope * np.log(np.hypot(r / q, halo.core) / np.hypot(r, halo.core))
+        assert float(on_axis - in_plane) == pytest.approx(expected, abs=0.2)

@@ -16,7 +16,7 @@ from stars import PLANET_HOSTS, simulate
 
 SAMPLERS = {
     "nuts": NUTS(num_chains=4, num_warmup=100, num_samples=500, batch_size=4),
-    "nested": Nested(num_live=300, num_samples=2000),
+    "nested": Nested(num_live=200, num_samples=2000),
     "importance": Importance(num_samples=2000, batch_size=4),
 }
 
@@ -45,7 +45,8 @@ def gaussian_mixture(weights, means, widths):
 
 
 KNOWN = {
-    "one mode": gaussian_mixture([1.0], [[0.3, -0.5, 0.1]], [[0.2, 0.1, 0.4]]),
+    # Of two equal components, so that both problems share compiled code.
+    "one mode": gaussian_mixture([0.5, 0.5], [[0.3, -0.5, 0.1]] * 2, [[0.2, 0.1, 0.4]] * 2),
     "two modes": gaussian_mixture([0.8, 0.2], [[0.3, 0.8, 0.1], [0.2, -1.2, 0.0]], [[0.1, 0.1, 0.4], [0.05, 0.1, 0.2]]),
 }
 
@@ -104,15 +105,16 @@ def test_settings_out_of_range_are_refused(sampler, settings):
         sampler(**settings)
 
 
-def real_stars(model) -> Catalog:
-    """Two planet hosts with a parallax, and two simulated stars, one a giant, without."""
-    hosts = Catalog.read(PLANET_HOSTS)[[0, 60]]
-    return hosts, simulate(model).without("parallax")[:2]
+def some_stars(model) -> tuple[Catalog, Catalog]:
+    """Two planet hosts, a giant and a dwarf, with a parallax; a simulated giant, which might be a dwarf, without."""
+    hosts = Catalog.read(PLANET_HOSTS)
+    return hosts[[0, 60]], simulate(model).without("parallax")[[1]]
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["with parallax", "without parallax"])
-def test_the_three_samplers_agree_on_stars(model, milky_way, which):
-    catalog = real_stars(model)[which]
+# The width of a posterior with a lesser mode rests on the few draws there: three tenths of a width.
+@pytest.mark.parametrize(("which", "width"), [(0, 0.18), (1, 0.3)], ids=["with parallax", "without parallax"])
+def test_the_three_samplers_agree_on_stars(model, milky_way, which, width):
+    catalog = some_stars(model)[which]
     summaries = {
         name: infer(catalog, model=model, prior=milky_way, sampler=sampler, seed=5).summary()
         for name, sampler in SAMPLERS.items()
@@ -122,9 +124,9 @@ def test_the_three_samplers_agree_on_stars(model, milky_way, which):
         for variable in (*model.labels, "distance_modulus", "reddening"):
             ours, theirs = summaries[name], reference
             mean, std = (np.asarray(theirs[f"{variable}_{s}"], float) for s in ("mean", "std"))
-            # 400 effective draws each: means agree within five standard errors of the difference, widths within 25 %.
+            # At least 800 effective draws each: five standard errors of the difference of means.
             np.testing.assert_array_less(
-                np.abs(np.asarray(ours[f"{variable}_mean"], float) - mean), 5 * std * np.sqrt(2 / 400)
+                np.abs(np.asarray(ours[f"{variable}_mean"], float) - mean), 5 * std * np.sqrt(2 / 800)
             )
-            np.testing.assert_allclose(np.asarray(ours[f"{variable}_std"], float), std, rtol=0.25)
-        np.testing.assert_allclose(ours["log_evidence"], reference["log_evidence"], atol=0.6)
+            np.testing.assert_allclose(np.asarray(ours[f"{variable}_std"], float), std, rtol=width)
+        np.testing.assert_allclose(ours["log_evidence"], reference["log_evidence"], atol=0.5)

@@ -8,8 +8,8 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.priors import distance
-from albireo.priors.distance import DistancePrior
-from albireo.priors.dust import DustPrior
+from albireo.priors.distance import DistancePrior, Galaxy
+from albireo.priors.dust import DustDisc, DustPrior
 from albireo.priors.reddening import Reddening
 from albireo.priors.stars import TrainingStars
 
@@ -37,6 +37,11 @@ class GalacticPrior(eqx.Module):
     dust: DustPrior
     name: str = eqx.field(static=True, default="")
     description: str = eqx.field(static=True, default="")
+
+    @property
+    def depends_on_position(self) -> bool:
+        """Whether a star without a position gets an average over the sky."""
+        return isinstance(self.distance, Galaxy) or isinstance(self.dust, DustDisc)
 
     def sightline(self, position: Float[Array, " 2"]) -> Sightline:
         """Tabulate the distance prior along a line of sight [deg]."""

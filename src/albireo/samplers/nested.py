@@ -7,6 +7,7 @@ many dimensions as there are labels.
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dynesty
@@ -56,8 +57,11 @@ class Nested:
         key_dynesty, key_complete = jax.random.split(key)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key_dynesty)))
 
+        # Flattened once: for thousands of calls, flattening the model costs more than the likelihood.
+        leaves, tree = jax.tree.flatten((problem, star, _sightline(problem, star)))
+
         def log_likelihood(x):
-            value = float(_log_target(problem, star, jnp.asarray(x, look.x.dtype)))
+            value = float(_log_target(tree, leaves, x.astype(look.x.dtype)))
             return max(value, _LOWEST) if np.isfinite(value) else _LOWEST
 
         # dynesty's NestedSampler makes its object in __new__, which type checkers do not follow.
@@ -83,9 +87,15 @@ class Nested:
         return Batch(jax.tree.map(lambda a: np.asarray(a)[None], draws), None, draw_stats, star_stats)
 
 
+@partial(jax.jit, static_argnums=0)
+def _log_target(tree, leaves, x: Float[Array, " label"]):
+    problem, star, sky = jax.tree.unflatten(tree, leaves)
+    return problem.log_target(star, sky, x)
+
+
 @eqx.filter_jit
-def _log_target(problem: Problem, star: Star, x: Float[Array, " label"]):
-    return problem.log_target(star, problem.sightline(star), x)
+def _sightline(problem: Problem, star: Star):
+    return problem.sightline(star)
 
 
 @eqx.filter_jit

@@ -7,7 +7,7 @@ between modes. Both leave the posterior invariant, so their composition does; a 
 as both by every chain, in proportion to their masses.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import blackjax.mcmc.nuts as blackjax_nuts
@@ -50,16 +50,18 @@ class NUTS:
     batch_size: int = 64
 
     def __post_init__(self) -> None:
-        at_least(self, num_chains=1, num_warmup=10, num_samples=4, max_doublings=1, batch_size=1)
+        at_least(self, num_chains=2, num_warmup=10, num_samples=4, max_doublings=1, batch_size=1)
 
     def run(self, problem: Problem, look: FirstLook, stars: Star, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars."""
         keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 4))(keys), 1, 0)
         mixtures = propose_batch(problem, look, stars, keys[0])
-        spaces, starts, log_evidence = _prepare_batch(problem, stars, mixtures, keys[1], self.num_chains)
-        x, draw_stats = _run_batch(self, problem, stars, spaces, starts, keys[2])
+        spaces, starts, star_stats = _prepare_batch(problem, stars, mixtures, keys[1], self.num_chains)
+        # The batch size is in the arrays' shapes; two samplers that differ in it alone share compiled code.
+        settings = replace(self, batch_size=1)
+        x, draw_stats = _run_batch(settings, problem, stars, spaces, starts, keys[2])
         draws = complete_batch(problem, stars, x, keys[3])
-        return Batch(draws, None, draw_stats, {"log_evidence": log_evidence})
+        return Batch(draws, None, draw_stats, star_stats)
 
 
 class _Space(NamedTuple):
@@ -100,7 +102,12 @@ def _prepare_batch(problem: Problem, stars: Star, mixtures: GaussianMixture, key
         cholesky = jnp.linalg.cholesky(within)
         space = _Space(jax.nn.softmax(log_weight) @ x, cholesky, jnp.linalg.inv(cholesky), mixture)
         start = jax.random.permutation(key_shuffle, systematic(key_start, log_weight, num_chains))
-        return space, space.z(x[start]), logsumexp(log_weight) - jnp.log(_NUM_START)
+        log_evidence = logsumexp(log_weight) - jnp.log(_NUM_START)
+        star_stats = {
+            "log_evidence": log_evidence,
+            "log_evidence_err": jnp.std(jnp.exp(log_weight - log_evidence)) / jnp.sqrt(_NUM_START),
+        }
+        return space, space.z(x[start]), star_stats
 
     return jax.lax.map(one, (stars, mixtures, keys))
 

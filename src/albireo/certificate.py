@@ -1,0 +1,173 @@
+"""The certificate of every star: convergence, modes, quality of the fit, and the flags made of them."""
+
+import warnings
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jaxtyping import Array, Bool, Float, Int
+from scipy.stats import chi2 as chi2_distribution
+
+from albireo import flags
+from albireo.catalog import Catalog
+from albireo.flags import Flag
+from albireo.model import StellarModel
+from albireo.model.domain import MIN_DENSITY_ABSOLUTE, MIN_DENSITY_COLOR, Domain
+from albireo.priors import sightline
+from albireo.samplers import Batch, Problem
+
+_NUM_DOMAIN_DRAWS = 32
+# Flags that hold for a star without a posterior too.
+_OF_INPUT = (Flag.NOT_SAMPLED, Flag.FEW_BANDS, Flag.BAD_INPUT)
+
+
+def certify(
+    batch: Batch, posterior: xr.Dataset, chi2: Float[np.ndarray, " star"], catalog: Catalog, problem: Problem
+) -> dict[str, np.ndarray]:
+    """Statistics and flags of every star.
+
+    Args:
+        batch: what the sampler returned.
+        posterior: equally weighted draws by name.
+        chi2: χ² of the photometry at the best draw.
+        catalog: the stars, in the model's bands.
+        problem: the model and the prior.
+    """
+    stats = {name: np.asarray(values) for name, values in batch.star_stats.items()}
+    stats |= {"chi2": chi2, "n_bands": catalog.n_bands}
+    conditions = {}
+    if "diverging" in batch.draw_stats:
+        stats |= _convergence(posterior)
+        diverging = np.asarray(batch.draw_stats["diverging"])
+        stats["n_divergent"] = np.sum(diverging, axis=(1, 2))
+        conditions[Flag.DIVERGENT] = np.mean(diverging, axis=(1, 2)) > flags.MAX_DIVERGENT_FRACTION
+    model = problem.model
+    theta = np.stack([posterior[label].values for label in model.labels], axis=-1)
+    theta = theta.reshape(-1, *theta.shape[2:])
+    x = np.asarray(model.standardise(theta))
+    failed = ~np.all(np.isfinite(x), axis=(0, 2))
+    sampled = np.where(failed[:, None], 0, x)
+    conditions |= {
+        Flag.NOT_SAMPLED: failed,
+        Flag.NOT_CONVERGED: _not_converged(stats),
+        Flag.SEVERAL_MODES: _several_modes(sampled - sampled.mean(axis=0)),
+        Flag.POOR_FIT: _poor_fit(stats["chi2"], stats["n_bands"], len(model.labels) + 2),
+        Flag.OUTSIDE_DOMAIN: _outside_domain(model, theta, catalog),
+        Flag.PRIOR_DOMINATED: _prior_dominated(problem, theta),
+        Flag.PARALLAX_TENSION: _parallax_tension(posterior, catalog),
+        Flag.FEW_BANDS: catalog.n_bands < flags.MIN_BANDS,
+        Flag.BAD_INPUT: catalog.bad_input,
+    }
+    sampled_only = {flag: condition & ~failed for flag, condition in conditions.items() if flag not in _OF_INPUT}
+    stats["flags"] = _combine(conditions | sampled_only)
+    return stats
+
+
+def _convergence(posterior: xr.Dataset) -> dict[str, Float[np.ndarray, " star"]]:
+    """Worst rank-normalised r_hat and least bulk or tail effective sample size over the variables of every star.
+
+    (Vehtari et al. 2021, Bayesian Analysis 16, 667), by ArviZ.
+    """
+    import arviz as az
+
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        r_hat = az.rhat(posterior)
+        ess = [az.ess(posterior, method=method) for method in ("bulk", "tail")]
+    worst = np.max([np.asarray(r_hat[name]) for name in posterior.data_vars], axis=0)
+    least = np.min([np.asarray(each[name]) for each in ess for name in posterior.data_vars], axis=0)
+    return {"r_hat_max": worst, "ess_min": least}
+
+
+def _several_modes(draws: Float[np.ndarray, "draw star label"]) -> Bool[np.ndarray, " star"]:
+    """Whether the draws of some label split in two groups far apart for their widths.
+
+    The split is the one with the largest variance between groups; the measure is Ashman's D = √2 |Δ mean| / √(σ1² +
+    σ2²).
+    """
+    x = np.sort(draws, axis=0)
+    n = len(x)
+    count = np.arange(1, n)[:, None, None]
+    total, total2 = np.cumsum(x, axis=0), np.cumsum(x**2, axis=0)
+    mean1, mean2 = total[:-1] / count, (total[-1] - total[:-1]) / (n - count)
+    var1 = total2[:-1] / count - mean1**2
+    var2 = (total2[-1] - total2[:-1]) / (n - count) - mean2**2
+    between = count * (n - count) * (mean2 - mean1) ** 2
+    with np.errstate(all="ignore"):
+        separation = np.sqrt(2) * (mean2 - mean1) / np.sqrt(np.maximum(var1 + var2, 1e-12))
+    split = np.argmax(between, axis=0)[None]
+    fraction = (np.minimum(split, n - split) + 1) / n
+    found = np.take_along_axis(separation, split, axis=0) > flags.MIN_MODE_SEPARATION
+    return np.any((found & (fraction >= flags.MIN_MODE_FRACTION))[0], axis=-1)
+
+
+def _poor_fit(
+    chi2: Float[np.ndarray, " star"], n_bands: Int[np.ndarray, " star"], num_parameters: int
+) -> Bool[np.ndarray, " star"]:
+    """Whether the best χ² is improbable for this many bands and parameters."""
+    dof = np.maximum(n_bands - num_parameters, 1)
+    return chi2_distribution.sf(chi2, dof) < flags.MIN_FIT_P_VALUE
+
+
+def _not_converged(stats: dict[str, np.ndarray]) -> Bool[np.ndarray, " star"]:
+    """From whatever measures the sampler has: r_hat and ESS of chains, k_hat and Kish ESS of weights."""
+    bad = np.full(len(stats["n_bands"]), not {"r_hat_max", "k_hat", "ess_kish"} & set(stats))
+    if "r_hat_max" in stats:
+        bad |= ~(stats["r_hat_max"] < flags.MAX_R_HAT) | ~(stats["ess_min"] > flags.MIN_ESS)
+    if "k_hat" in stats:
+        bad |= ~(stats["k_hat"] < flags.MAX_K_HAT)
+    if "ess_kish" in stats:
+        bad |= ~(stats["ess_kish"] > flags.MIN_ESS)
+    return bad
+
+
+def _combine(conditions: dict[Flag, Bool[np.ndarray, " star"]]) -> Int[np.ndarray, " star"]:
+    """One integer a star from the conditions of its flags."""
+    return sum(np.where(condition, int(flag), 0) for flag, condition in conditions.items())  # pyright: ignore
+
+
+def _outside_domain(model: StellarModel, theta: Float[np.ndarray, "draw star label"], catalog: Catalog):
+    """Whether at most draws the model had too few training stars, with a parallax or in one of the star's bands."""
+    if model.domain is None:
+        return np.zeros(len(catalog), bool)
+    thinned = theta[np.linspace(0, len(theta) - 1, _NUM_DOMAIN_DRAWS).astype(int)]
+    density = np.asarray(_density(model.domain, jnp.asarray(thinned, jnp.float32)))
+    used = np.isfinite(catalog.mag)
+    outside = (density[..., 0] < MIN_DENSITY_ABSOLUTE) | np.any((density[..., 1:] < MIN_DENSITY_COLOR) & used, axis=-1)
+    return np.mean(outside, axis=0) > 0.5
+
+
+@eqx.filter_jit
+def _density(domain: Domain, theta: Float[Array, "draw star label"]) -> Float[Array, "draw star 1+band"]:
+    return jax.lax.map(domain.density, theta)
+
+
+def _prior_dominated(problem: Problem, theta: Float[np.ndarray, "draw star label"]):
+    """Whether some label's central interval is about as wide as the prior's, and its median inside the prior's."""
+    p16, p50, p84 = np.percentile(theta, (16, 50, 84), axis=0)
+    low, prior_p16, prior_p84, high = np.asarray(_prior_percentiles(problem))
+    wide = (p84 - p16) / (prior_p84 - prior_p16) > flags.MAX_PRIOR_WIDTH_RATIO
+    return np.any(wide & (p50 > low) & (p50 < high), axis=1)
+
+
+@eqx.filter_jit
+def _prior_percentiles(problem: Problem) -> Float[Array, "4 label"]:
+    """2.5, 16, 84 and 97.5 % of the prior in all the sky: its labels do not depend on the direction much."""
+    theta, _, _ = problem.prior.sample(jax.random.key(0), sightline(problem.prior, jnp.full(2, jnp.nan)), 4096)
+    return jnp.percentile(theta, jnp.array([2.5, 16.0, 84.0, 97.5]), axis=0)
+
+
+def _parallax_tension(posterior: xr.Dataset, catalog: Catalog):
+    """Whether the parallax is far from what photometry and prior alone would predict.
+
+    For Gaussians the posterior mean, which the parallax has drawn to itself, differs from the parallax by a variance of
+    err² − var(posterior), from which the distance in standard deviations to the prediction without it follows.
+    """
+    predicted = 1000 / posterior["distance"].values.reshape(-1, len(catalog)).astype(float)
+    err = catalog.parallax_err
+    # Where the parallax dominates, that difference of variances is noise; a tenth of the error keeps the flag quiet.
+    width = np.sqrt(np.maximum(err**2 - predicted.var(axis=0), (0.1 * err) ** 2))
+    pull = np.abs(catalog.parallax - predicted.mean(axis=0)) / width
+    return np.nan_to_num(pull) > flags.MAX_PARALLAX_TENSION

@@ -1,0 +1,67 @@
+"""Flags: each is raised by what it is for, and not by its opposite."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from albireo import Importance, infer
+from albireo.certificate import _outside_domain, _several_modes
+from albireo.flags import Flag
+from stars import SUN, simulate
+
+SAMPLER = Importance(num_samples=2000, batch_size=4)
+DRAWS = np.random.default_rng(0).normal(size=2000)
+
+
+@pytest.mark.parametrize(
+    ("draws", "several"),
+    [
+        (DRAWS, False),
+        (np.exp(DRAWS), False),
+        (np.random.default_rng(1).uniform(size=2000), False),
+        (np.concatenate([DRAWS[:1900], 10 + DRAWS[1900:]]), True),
+        (np.concatenate([DRAWS[:1000], 8 + 0.3 * DRAWS[1000:]]), True),
+    ],
+    ids=["normal", "lognormal", "uniform", "a twentieth far off", "halves"],
+)
+def test_several_modes_are_told_from_one_broad_one(draws, several):
+    assert _several_modes(draws[:, None, None])[0] == several
+
+
+@pytest.fixture(scope="module")
+def flagged(model, milky_way):
+    def flags(catalog):
+        return infer(catalog, model=model, prior=milky_way, sampler=SAMPLER).flags
+
+    return flags
+
+
+def test_a_clean_star_has_no_flag(model, flagged):
+    assert np.all(flagged(simulate(model, (SUN,) * 4)) == 0)
+
+
+def test_a_parallax_far_from_what_photometry_predicts_is_in_tension(model, flagged):
+    catalog = simulate(model, (SUN,) * 4, parallax_snr=10)
+    shift = np.array([0.0, 1.0, 10.0, -8.0])
+    off = dataclasses.replace(catalog, parallax=catalog.parallax + shift * catalog.parallax_err)
+    tension = flagged(off) & Flag.PARALLAX_TENSION > 0
+    assert not tension[:2].any()
+    assert tension[2]
+
+
+@pytest.mark.parametrize(
+    ("theta", "outside"), [(SUN[0], False), ((9500.0, 4.2, 0.0), True), ((5780.0, 1.0, 0.0), True)]
+)
+def test_labels_without_training_stars_are_outside_the_domain(model, theta, outside):
+    draws = np.broadcast_to(np.array(theta), (40, 1, 3))
+    assert _outside_domain(model, draws, simulate(model, (SUN,)))[0] == outside
+
+
+def test_two_bands_leave_the_prior_in_charge(model, flagged):
+    catalog = simulate(model, (SUN,)).without("parallax")
+    for band in model.bands[2:]:
+        catalog = catalog.without(band)
+    flags = flagged(catalog)[0]
+    assert flags & Flag.FEW_BANDS
+    assert flags & Flag.PRIOR_DOMINATED
