@@ -111,22 +111,23 @@ def some_stars(model) -> tuple[Catalog, Catalog]:
     return hosts[[0, 60]], simulate(model).without("parallax")[[1]]
 
 
-# The width of a posterior with a lesser mode rests on the few draws there: three tenths of a width.
-@pytest.mark.parametrize(("which", "width"), [(0, 0.18), (1, 0.3)], ids=["with parallax", "without parallax"])
-def test_the_three_samplers_agree_on_stars(model, milky_way, which, width):
+@pytest.mark.parametrize("which", [0, 1], ids=["with parallax", "without parallax"])
+def test_the_three_samplers_agree_on_stars(model, milky_way, which):
+    """Medians and 68 % intervals: a thousandth of the mass far off moves standard deviations, not them."""
     catalog = some_stars(model)[which]
     summaries = {
         name: infer(catalog, model=model, prior=milky_way, sampler=sampler, seed=5).summary()
         for name, sampler in SAMPLERS.items()
     }
-    reference = summaries["importance"]
     for name in ("nuts", "nested"):
         for variable in (*model.labels, "distance_modulus", "reddening"):
-            ours, theirs = summaries[name], reference
-            mean, std = (np.asarray(theirs[f"{variable}_{s}"], float) for s in ("mean", "std"))
-            # At least 800 effective draws each: five standard errors of the difference of means.
-            np.testing.assert_array_less(
-                np.abs(np.asarray(ours[f"{variable}_mean"], float) - mean), 5 * std * np.sqrt(2 / 800)
+            ours, reference = (
+                np.array([summaries[each][f"{variable}_{p}"] for p in ("p16", "p50", "p84")], float)
+                for each in (name, "importance")
             )
-            np.testing.assert_allclose(np.asarray(ours[f"{variable}_std"], float), std, rtol=width)
-        np.testing.assert_allclose(ours["log_evidence"], reference["log_evidence"], atol=0.5)
+            width = (reference[2] - reference[0]) / 2
+            # At least 800 effective draws each: five standard errors of a difference of medians, 1.25 σ/√n each.
+            np.testing.assert_array_less(np.abs(ours[1] - reference[1]), 5 * 1.25 * width * np.sqrt(2 / 800))
+            np.testing.assert_allclose((ours[2] - ours[0]) / 2, width, rtol=0.2)
+        log_evidence = (summaries[each]["log_evidence"] for each in (name, "importance"))
+        np.testing.assert_allclose(*log_evidence, atol=0.5)
