@@ -59,7 +59,7 @@ def test_labels_without_training_stars_are_outside_the_domain(model, theta, outs
 
 
 def test_two_bands_leave_the_prior_in_charge(model, flagged):
-    catalog = simulate(model, (SUN,)).without("parallax")
+    catalog = simulate(model, (SUN,) * 4).without("parallax")
     for band in model.bands[2:]:
         catalog = catalog.without(band)
     flags = flagged(catalog)[0]

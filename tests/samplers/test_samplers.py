@@ -12,7 +12,7 @@ from albireo.likelihood import Star
 from albireo.model.mixture import GaussianMixture
 from albireo.samplers import Draws, FirstLook
 from albireo.samplers.importance import smooth_weights
-from stars import PLANET_HOSTS, simulate
+from stars import GIANT, PLANET_HOSTS, simulate
 
 SAMPLERS = {
     "nuts": NUTS(num_chains=4, num_warmup=100, num_samples=500, batch_size=4),
@@ -90,7 +90,10 @@ def test_sampler_recovers_a_known_posterior_and_its_evidence(sampler, known):
 
 
 def test_smoothed_weights_agree_with_arviz():
-    az = pytest.importorskip("arviz")
+    import arviz as az
+
+    if not hasattr(az, "psislw"):
+        pytest.skip("ArviZ 1 has no public psislw; this is tested with ArviZ 0.2x")
     log_ratio = stats.t(3).rvs(2000, random_state=1)
     ours, k_hat = smooth_weights(jnp.asarray(log_ratio, jnp.float32))
     theirs, their_k_hat = az.psislw(log_ratio)
@@ -106,9 +109,9 @@ def test_settings_out_of_range_are_refused(sampler, settings):
 
 
 def some_stars(model) -> tuple[Catalog, Catalog]:
-    """Two planet hosts, a giant and a dwarf, with a parallax; a simulated giant, which might be a dwarf, without."""
+    """Two planet hosts, a giant and a dwarf, with a parallax; two simulated giants, which might be dwarfs, without."""
     hosts = Catalog.read(PLANET_HOSTS)
-    return hosts[[0, 60]], simulate(model).without("parallax")[[1]]
+    return hosts[[0, 60]], simulate(model, (GIANT,) * 2).without("parallax")
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["with parallax", "without parallax"])
