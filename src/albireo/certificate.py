@@ -70,10 +70,10 @@ def _convergence(posterior: xr.Dataset) -> dict[str, Float[np.ndarray, " star"]]
 
     (Vehtari et al. 2021, Bayesian Analysis 16, 667), by ArviZ.
     """
-    import arviz as az
-
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
+        import arviz as az  # ArviZ 0.2x announces its successor when imported
+
         r_hat = az.rhat(posterior)
         ess = [az.ess(posterior, method=method) for method in ("bulk", "tail")]
     worst = np.max([np.asarray(r_hat[name]) for name in posterior.data_vars], axis=0)
