@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DATA := $(or $(ALBIREO_DATA),../shared/data)
 
-.PHONY: install test science lint format demo model benchmark clean
+.PHONY: install test science lint format demo model populations benchmark clean
 
 install: $(INSTALLED)
 
@@ -37,6 +37,9 @@ demo: install
 model: install
 	$(BIN)/albireo train $(DATA)/green2020_stars.fits -o src/albireo/data/default.safetensors --seed 0 --overwrite \
 	    --source "doi:10.5281/zenodo.3902382 (Green et al. 2021)"
+
+populations: install
+	$(BIN)/python -m albireo.priors.isochrones $(DATA)/parsec_isochrones.fits.gz src/albireo/data/populations.npz
 
 benchmark: install
 	$(BIN)/albireo evaluate default $(DATA)/green2020_stars.fits --held-out --against $(DATA)/green2020_published

@@ -5,15 +5,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.scipy.special import logsumexp
 from scipy import stats
 
 from albireo.errors import UserError
 from albireo.priors import Prior, Reddening, list_priors, load_prior, sightline
 from albireo.priors.base import log_prob_without_reddening
-from albireo.priors.distance import grid
+from albireo.priors.distance import beyond, grid, interpolate
 from stars import to_double
 
-NAMES = ("edsd", "flat", "milky-way")
+NAMES = ("edsd", "flat", "milky-way", "milky-way-isochrones")
 POSITIONS = ((0.0, 5.0), (200.0, -60.0), (np.nan, np.nan))
 
 
@@ -37,29 +38,48 @@ def test_prior_follows_the_protocol(prior):
     assert isinstance(prior, Prior)
 
 
+@eqx.filter_jit
+def log_prob_on_grid(prior, sky, theta, mu):
+    """log p(θ, μ | sky) for every θ at every μ."""
+
+    def at(theta, mu):
+        return log_prob_without_reddening(prior, theta, mu, sky)
+
+    return jax.lax.map(lambda t: jax.vmap(lambda m: at(t, m))(mu), theta, batch_size=4096)
+
+
+def labels_grid(num):
+    """Points in (log teff, logg, feh) that hold nearly all stars, and the volume in (K, dex, dex) of each."""
+    log_teff, logg, feh = np.linspace(3.25, 4.3, num[0]), np.linspace(-1.2, 6.5, num[1]), np.linspace(-4, 1.6, num[2])
+    teff, gravity, metallicity = np.meshgrid(10**log_teff, logg, feh, indexing="ij")
+    step = np.log(10) * (log_teff[1] - log_teff[0]) * (logg[1] - logg[0]) * (feh[1] - feh[0])
+    return np.stack([teff, gravity, metallicity], axis=-1).reshape(-1, 3).astype(np.float32), (step * teff).ravel()
+
+
+def test_prior_integrates_to_one(prior, sky):
+    """Over labels at distances spread over the whole range, then over distance."""
+    theta, volume = labels_grid((200, 180, 40))
+    mu = np.linspace(-6, 21, 28)
+    log_p = np.asarray(log_prob_on_grid(prior, sky, jnp.asarray(theta), jnp.asarray(mu, jnp.float32)), float)
+    at_mu = np.einsum("tm,t->m", np.exp(log_p), volume)
+    expected = np.exp(log_prob_mu(prior, sky, mu))
+    inside = expected > 1e-6
+    np.testing.assert_allclose(at_mu[inside], expected[inside], rtol=0.01)
+
+
 def log_prob_mu(prior, sky, mu):
-    """log p(μ | sky), from the prior at one θ divided by p(θ)."""
-    theta = prior.stars.model.label_median
+    """log p(μ | sky), which the table along the sightline gives for all components together."""
 
     @eqx.filter_jit
-    def f(prior, sky, mu):
-        return log_prob_without_reddening(prior, theta, mu, sky) - prior.stars.log_prob(theta)
+    def f(sky, mu):
+        return logsumexp(interpolate(mu, sky.log_number)) - beyond(mu)
 
-    return np.asarray(jax.vmap(f, in_axes=(None, None, 0))(prior, sky, jnp.asarray(mu, jnp.float32)), float)
+    return np.asarray(jax.vmap(f, in_axes=(None, 0))(sky, jnp.asarray(mu, jnp.float32)), float)
 
 
 def test_distance_prior_integrates_to_one(prior, sky):
     mu = np.linspace(-8, 23, 20001)
     assert np.trapezoid(np.exp(log_prob_mu(prior, sky, mu)), mu) == pytest.approx(1, abs=1e-3)
-
-
-def test_label_prior_integrates_to_one(prior):
-    model = prior.stars.model
-    axes = [np.linspace(2800, 9500, 120), np.linspace(-1, 6.5, 120), np.linspace(-3.5, 1.5, 90)]
-    theta = jnp.stack(jnp.meshgrid(*map(jnp.asarray, axes), indexing="ij"), axis=-1).reshape(-1, len(model.labels))
-    log_p = eqx.filter_jit(lambda stars, t: jax.lax.map(stars.log_prob, t, batch_size=4096))(prior.stars, theta)
-    cell = np.prod([axis[1] - axis[0] for axis in axes])
-    assert np.exp(np.asarray(log_p, float)).sum() * cell == pytest.approx(1, abs=0.01)
 
 
 def test_reddening_prior_integrates_to_one(prior, sky):
@@ -89,10 +109,18 @@ def test_samples_follow_the_density(prior, sky):
 
 def test_label_samples_follow_the_label_density(prior):
     """E[f/p] over samples is the integral of f: for f a Gaussian, one, whatever its place."""
-    theta, _, _ = prior.sample(jax.random.key(5), sightline(prior, jnp.full(2, jnp.nan)), 40_000)
-    log_p = np.asarray(
-        eqx.filter_jit(lambda s, t: jax.lax.map(s.log_prob, t, batch_size=4096))(prior.stars, theta), float
-    )
+    sky = sightline(prior, jnp.full(2, jnp.nan))
+    theta, mu, _ = prior.sample(jax.random.key(5), sky, 40_000)
+
+    @eqx.filter_jit
+    def log_prob_given_mu(prior, sky, theta, mu):
+        def at(star):
+            theta, mu = star
+            return log_prob_without_reddening(prior, theta, mu, sky) - logsumexp(interpolate(mu, sky.log_number))
+
+        return jax.lax.map(at, (theta, mu), batch_size=4096)
+
+    log_p = np.asarray(log_prob_given_mu(prior, sky, theta, mu), float)
     for center in ((5500.0, 4.4, -0.2), (4500.0, 4.6, -0.2)):
         f = stats.multivariate_normal(center, np.diag([150.0, 0.08, 0.12]) ** 2).pdf(np.asarray(theta))
         ratio = f / np.exp(log_p)
@@ -143,16 +171,29 @@ def test_reddening_distributions_agree_with_scipy(distribution, scipy_distributi
     draws = np.asarray(jax.vmap(reddening.sample)(jax.random.split(jax.random.key(0), 4000)))
     assert stats.kstest(draws, scipy_distribution.cdf).pvalue > 0.001
     assert reddening.log_prob(-0.01) == -jnp.inf
+    below = jax.vmap(reddening.probability_below)(jnp.asarray(np.append(x, -1.0)))
+    np.testing.assert_allclose(below, [0.01, 0.3, 0.7, 0.99, 0], atol=2e-3)
 
 
 FLAT = """description = "x"
 [stars]
 kind = "training"
+brightest_mag = 10
+faintest_mag = 17
 [distance]
 kind = "flat"
 [dust]
 kind = "exponential"
 mean_mag = 0.3
+"""
+FLAT_POPULATION = """[distance.population]
+youngest_gyr = 3
+oldest_gyr = 9
+alpha_fe = 0.0
+feh_mean = 0.0
+feh_std = 0.2
+feh_radial_gradient_per_kpc = 0.0
+feh_vertical_gradient_per_kpc = 0.0
 """
 
 
@@ -166,6 +207,14 @@ mean_mag = 0.3
         (FLAT.replace("mean_mag", "mean"), "'dust.mean_mag' is missing"),
         (FLAT + "colour = 1\n", "unknown key 'dust.colour'"),
         (FLAT.replace('"flat"', '"round"'), "distance.kind must be one of"),
+        (FLAT.replace("faintest_mag = 17", "faintest_mag = 9"), "stars.brightest_mag must be less"),
+        (
+            FLAT.replace('"training"\nbrightest_mag = 10\nfaintest_mag = 17', '"isochrones"'),
+            "add a table [distance.population]",
+        ),
+        (FLAT.replace('"training"', '"theory"'), "stars.kind must be one of"),
+        (FLAT + FLAT_POPULATION.replace("oldest_gyr = 9", "oldest_gyr = 2"), "ages must rise"),
+        ('extends = "nowhere"\n' + FLAT, "extends must be one of"),
         ("extra = 1\n" + FLAT, "unknown key 'extra'"),
         ("stars = 3", "'description' is missing"),
     ],
@@ -187,7 +236,7 @@ def test_unknown_prior_names_the_known_ones(model):
 
 def test_halo_flattening_is_the_measured_one(milky_way):
     """q(10 kpc) = 0.57 and q(30 kpc) = 0.8 (Xue et al. 2015, abstract), from the density on the axis."""
-    halo = milky_way.distance.components[milky_way.distance.names.index("halo")]
+    halo = milky_way.distance.components[milky_way.distance.names.index("halo")].density
     for r, q in ((10.0, 0.57), (30.0, 0.8)):
         in_plane = halo.log_density(r, 0.0, 8.2)
         on_axis = halo.log_density(0.0, r, 8.2)

@@ -1,19 +1,19 @@
 """Distance priors p(component, μ | sky), normalised along the sightline.
 
 A distance prior is a number of components, each a space density. Along a sightline their number per unit distance
-modulus, ∝ density × d³, is tabulated on a fixed grid of μ; between the points its logarithm is linear, and the
-integral of that is exact, so every prior is normalised and sampled by the same few lines.
+modulus, ∝ density × d³, is tabulated on a fixed grid of μ; between the points the logarithm of the total is nearly
+linear, and the integral of that is exact, so every prior is normalised and sampled by the same few lines.
 """
 
 import abc
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 # Distance moduli of the tables [mag]: from 1 pc to 100 kpc.
 MU_MIN, MU_MAX, NUM_MU = -5.0, 20.0, 251
@@ -21,60 +21,64 @@ MU_STEP = (MU_MAX - MU_MIN) / (NUM_MU - 1)
 _LOG_TEN_FIFTH = np.log(10) / 5
 
 
+class Metallicity(NamedTuple):
+    """The Gaussian distribution of [Fe/H] of every component at one place [dex]."""
+
+    mean: Float[Array, " component"]
+    std: Float[Array, " component"]
+
+
 class DistancePrior(eqx.Module):
-    """Space densities of one or several components."""
+    """Space densities of one or several components, and the metallicities of their stars."""
 
     @abc.abstractmethod
     def log_number(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Float[Array, " component"]:
         """Log number of stars of every component per unit μ and solid angle, on one scale for all the sky."""
 
     @abc.abstractmethod
-    def all_sky(self) -> Float[Array, "component grid"]:
-        """The table averaged over the sky, for a star whose position is unknown."""
-
-    def sightline(self, position: Float[Array, " 2"]) -> Float[Array, "component grid"]:
-        """log p(component, μ | sky) on the grid of distance moduli."""
-        known = jnp.all(jnp.isfinite(position))
-        table = normalise(_tabulate(self, jnp.where(known, position, 0.0)))
-        return jnp.where(known, table, self.all_sky().astype(table.dtype))
+    def metallicity(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Metallicity:
+        """[Fe/H] of every component there [dex]."""
 
 
-def log_prob(mu: Float[Array, ""], table: Float[Array, "component grid"]) -> Float[Array, " component"]:
-    """log p(component, μ) [mag⁻¹] from a sightline's table; beyond its ends it falls by 1000 nats a magnitude."""
+def normalise(table: Float[Array, "grid component"]) -> Float[Array, "grid component"]:
+    """Scale the logarithms of numbers so that all components together integrate to one over μ."""
+    return table - logsumexp(jax.vmap(_log_cells, in_axes=1)(table))
+
+
+def interpolate(mu: Float[Array, ""], tables: Any) -> Any:
+    """Tables on the grid of μ, at one μ between its ends."""
     x = (mu - MU_MIN) / MU_STEP
     i = jnp.clip(jnp.floor(x), 0, NUM_MU - 2).astype(int)
     t = jnp.clip(x - i, 0, 1)
-    beyond = jnp.maximum(MU_MIN - mu, 0) + jnp.maximum(mu - MU_MAX, 0)
-    return (1 - t) * table[:, i] + t * table[:, i + 1] - 1000 * beyond
+    return jax.tree.map(lambda table: (1 - t) * table[i] + t * table[i + 1], tables)
 
 
-def sample(key: PRNGKeyArray, table: Float[Array, "component grid"], num_samples: int) -> Float[Array, " sample"]:
-    """Draws of μ [mag] from a sightline's table, whatever the component."""
-    key_cell, key_within = jax.random.split(key)
-    total = logsumexp(table, axis=0)
-    cell = jax.random.choice(key_cell, NUM_MU - 1, (num_samples,), p=jax.nn.softmax(_log_cells(total)))
-    u = jax.random.uniform(key_within, (num_samples,), dtype=table.dtype)
-    slope = total[cell + 1] - total[cell]
+def beyond(mu: Float[Array, ""]) -> Float[Array, ""]:
+    """By how much the log density falls beyond the ends of the grid: 1000 nats a magnitude."""
+    return 1000 * (jnp.maximum(MU_MIN - mu, 0) + jnp.maximum(mu - MU_MAX, 0))
+
+
+def sample(
+    key: PRNGKeyArray, table: Float[Array, "grid component"], num_samples: int
+) -> tuple[Float[Array, " sample"], Int[Array, " sample"]]:
+    """Draws of μ [mag] and of the component, from a sightline's table."""
+    key_component, key_cell, key_within = jax.random.split(key, 3)
+    shape = (num_samples,)
+    cells = jax.vmap(_log_cells, in_axes=1, out_axes=1)(table)
+    component = jax.random.categorical(key_component, logsumexp(cells, axis=0), shape=shape)
+    cell = jax.random.categorical(key_cell, cells[:, component], axis=0)
+    u = jax.random.uniform(key_within, shape, dtype=table.dtype)
+    slope = table[cell + 1, component] - table[cell, component]
     steep = jnp.abs(slope) > 1e-3
     safe = jnp.where(steep, slope, 1)
     # Invert the cumulative of exp(slope·t) on [0, 1].
     t = jnp.where(steep, jnp.log1p(u * jnp.expm1(safe)) / safe, u)
-    return MU_MIN + MU_STEP * (cell + t)
+    return MU_MIN + MU_STEP * (cell + t), component
 
 
 def grid() -> Float[np.ndarray, " grid"]:
     """Distance moduli of the tables [mag]."""
     return np.linspace(MU_MIN, MU_MAX, NUM_MU)
-
-
-def _tabulate(prior: DistancePrior, position):
-    mu = jnp.asarray(grid(), position.dtype)
-    return jax.vmap(lambda mu: prior.log_number(mu, position), out_axes=1)(mu)
-
-
-def normalise(table: Float[Array, "component grid"]) -> Float[Array, "component grid"]:
-    """Scale a table so that all components together integrate to one."""
-    return table - logsumexp(jax.vmap(_log_cells)(table))
 
 
 def _log_cells(log_f):
@@ -86,22 +90,34 @@ def _log_cells(log_f):
     return log_f[:-1] + jnp.log(ratio) + np.log(MU_STEP)
 
 
-class FlatInDistanceModulus(DistancePrior):
+class SameEverywhere(DistancePrior):
+    """One component whose density and metallicity do not depend on the direction.
+
+    Attributes:
+        feh: its metallicity.
+    """
+
+    feh: "MetallicityGradient"
+
+    def metallicity(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Metallicity:
+        """The same at every place."""
+        del mu, position
+        return Metallicity(jnp.atleast_1d(jnp.asarray(self.feh.mean)), jnp.atleast_1d(jnp.asarray(self.feh.std)))
+
+
+class FlatInDistanceModulus(SameEverywhere):
     """Uniform in μ between 1 pc and 100 kpc: a reference for tests, not a Galaxy."""
 
     def log_number(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Float[Array, " component"]:
         """A constant."""
         return jnp.zeros(1, jnp.result_type(mu))
 
-    def all_sky(self) -> Float[Array, "component grid"]:
-        """The same as along any sightline."""
-        return normalise(_tabulate(self, jnp.zeros(2)))
 
-
-class ExponentiallyDecreasing(DistancePrior):
+class ExponentiallyDecreasing(SameEverywhere):
     """p(d) = d² exp(−d/L) / 2L³ (Bailer-Jones 2015, PASP 127, 994).
 
     Attributes:
+        feh: metallicity of the stars.
         scale: length scale L [kpc].
     """
 
@@ -110,10 +126,6 @@ class ExponentiallyDecreasing(DistancePrior):
     def log_number(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Float[Array, " component"]:
         """3 log d − d/L, as p(μ) ∝ p(d) d."""
         return jnp.atleast_1d(3 * _LOG_TEN_FIFTH * mu - distance_kpc(mu) / self.scale)
-
-    def all_sky(self) -> Float[Array, "component grid"]:
-        """The same as along any sightline."""
-        return normalise(_tabulate(self, jnp.zeros(2)))
 
 
 def distance_kpc(mu: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
@@ -167,44 +179,69 @@ class Halo(eqx.Module):
         return -0.5 * self.slope * jnp.log(radius**2 + (z / q) ** 2 + self.core**2)
 
 
+class MetallicityGradient(eqx.Module):
+    """A Gaussian distribution of [Fe/H] whose mean changes with the place: mean + radial·(R − R0) + vertical·|z|.
+
+    Attributes:
+        mean: in the plane at the Sun's Galactic radius [dex].
+        std: at one place [dex].
+        radial: gradient [dex/kpc].
+        vertical: gradient [dex/kpc].
+    """
+
+    mean: float
+    std: float
+    radial: float
+    vertical: float
+
+    def at(self, radius, z, solar_radius):
+        """The mean at cylindrical radius and height [kpc]; the gradients end at 15 kpc and at 3 kpc."""
+        outward = jnp.clip(radius, 0, 15.0) - solar_radius
+        return self.mean + self.radial * outward + self.vertical * jnp.minimum(jnp.abs(z), 3.0)
+
+
+class Component(NamedTuple):
+    """A part of the Galaxy.
+
+    Attributes:
+        density: its density law, 1 at the Sun's radius in the plane.
+        fraction: local number density, on one scale for all components.
+        feh: metallicity of its stars.
+    """
+
+    density: Disc | Halo
+    fraction: float
+    feh: MetallicityGradient
+
+
 class Galaxy(DistancePrior):
     """A sum of components along the sightline.
 
     Attributes:
-        components: density laws, each 1 at the Sun's radius in the plane.
-        fractions: their local number densities relative to the first.
+        components: its parts.
         solar_radius: distance of the Sun from the Galactic centre [kpc].
         solar_height: height of the Sun above the plane [kpc].
         names: names of the components.
-        average: the table averaged over the sky.
     """
 
-    components: tuple[Any, ...]
-    fractions: tuple[float, ...]
+    components: tuple[Component, ...]
     solar_radius: float
     solar_height: float
     names: tuple[str, ...] = eqx.field(static=True)
-    average: Float[Array, "component grid"]
-
-    @classmethod
-    def build(cls, components: dict[str, tuple[Any, float]], *, solar_radius: float, solar_height: float) -> "Galaxy":
-        """From `{name: (density law, local fraction)}`; tabulates the average over the sky."""
-        laws, fractions = zip(*components.values(), strict=True)
-        galaxy = cls(laws, fractions, solar_radius, solar_height, tuple(components), jnp.zeros(0))
-        return eqx.tree_at(lambda g: g.average, galaxy, _average_over_sky(galaxy))
 
     def log_number(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Float[Array, " component"]:
         """log ρ + 3 log d of every component."""
         radius, z = self.galactocentric(mu, position)
         log_density = [
-            jnp.log(fraction) + law.log_density(radius, z, self.solar_radius)
-            for law, fraction in zip(self.components, self.fractions, strict=True)
+            jnp.log(part.fraction) + part.density.log_density(radius, z, self.solar_radius) for part in self.components
         ]
         return jnp.stack(log_density) + 3 * _LOG_TEN_FIFTH * mu
 
-    def all_sky(self) -> Float[Array, "component grid"]:
-        """Tabulated once, by `build`."""
-        return self.average
+    def metallicity(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Metallicity:
+        """By each component's gradients."""
+        radius, z = self.galactocentric(mu, position)
+        mean = jnp.stack([part.feh.at(radius, z, self.solar_radius) for part in self.components])
+        return Metallicity(mean, jnp.stack([jnp.asarray(part.feh.std, mean.dtype) for part in self.components]))
 
     def galactocentric(self, mu, position):
         """Cylindrical radius and height [kpc] at distance modulus μ in this direction [deg]."""
@@ -212,14 +249,3 @@ class Galaxy(DistancePrior):
         x = self.solar_radius - d * jnp.cos(glat) * jnp.cos(glon)
         y = d * jnp.cos(glat) * jnp.sin(glon)
         return jnp.sqrt(x**2 + y**2), d * jnp.sin(glat) + self.solar_height
-
-
-@eqx.filter_jit
-def _average_over_sky(galaxy: Galaxy):
-    """The mean number over the pixels of a HEALPix map (nside 16: 3.7° pixels)."""
-    import healpy
-
-    glon, glat = healpy.pix2ang(16, np.arange(healpy.nside2npix(16)), lonlat=True)
-    positions = jnp.stack([jnp.asarray(glon), jnp.asarray(glat)], axis=-1)
-    tables = jax.vmap(lambda position: _tabulate(galaxy, position))(positions)
-    return normalise(logsumexp(tables, axis=0) - np.log(len(glon)))

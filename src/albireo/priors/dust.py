@@ -13,6 +13,11 @@ from albireo.priors.reddening import Reddening
 class DustPrior(eqx.Module):
     """How much reddening to expect at a distance."""
 
+    @property
+    @abc.abstractmethod
+    def depends_on_position(self) -> bool:
+        """Whether the direction matters."""
+
     @abc.abstractmethod
     def reddening_given_distance(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Reddening:
         """p(E | μ, sky) at distance modulus μ [mag] and Galactic position [deg]."""
@@ -29,6 +34,11 @@ class TruncatedNormal(DustPrior):
     mean: float
     std: float
 
+    @property
+    def depends_on_position(self) -> bool:
+        """No."""
+        return False
+
     def reddening_given_distance(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Reddening:
         """The same at every distance."""
         dtype = jnp.result_type(mu)
@@ -43,6 +53,11 @@ class Exponential(DustPrior):
     """
 
     mean: float
+
+    @property
+    def depends_on_position(self) -> bool:
+        """No."""
+        return False
 
     def reddening_given_distance(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Reddening:
         """The same at every distance."""
@@ -64,9 +79,14 @@ class DustDisc(DustPrior):
     scale_height: float
     floor: float
 
+    @property
+    def depends_on_position(self) -> bool:
+        """Yes: on the latitude."""
+        return True
+
     def reddening_given_distance(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Reddening:
-        """Exponential with the mean reddening of the disc; without a position, that at the sky's mean |sin b| = 1/2."""
-        sin_b = jnp.where(jnp.isfinite(position[1]), jnp.abs(jnp.sin(jnp.deg2rad(position[1]))), 0.5)
+        """Exponential with the mean reddening of the disc."""
+        sin_b = jnp.abs(jnp.sin(jnp.deg2rad(position[1])))
         rate = jnp.maximum(sin_b, 1e-3) / self.scale_height
         column = -jnp.expm1(-rate * distance_kpc(mu)) / rate
         return Reddening.exponential((self.floor + self.midplane * column).astype(jnp.result_type(mu)))

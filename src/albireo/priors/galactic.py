@@ -1,71 +1,69 @@
 """The composite prior: stars, their distances and the dust in front of them."""
 
-from typing import NamedTuple
-
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.priors import distance
-from albireo.priors.distance import DistancePrior, Galaxy
-from albireo.priors.dust import DustDisc, DustPrior
+from albireo.priors.distance import DistancePrior, Galaxy, Metallicity, interpolate
+from albireo.priors.dust import DustPrior
+from albireo.priors.lines_of_sight import Sightline, tabulate
 from albireo.priors.reddening import Reddening
-from albireo.priors.stars import TrainingStars
-
-
-class Sightline(NamedTuple):
-    """What the prior needs along one line of sight."""
-
-    position: Float[Array, " 2"]
-    table: Float[Array, "component grid"]
+from albireo.priors.stars import StarsPrior
 
 
 class GalacticPrior(eqx.Module):
-    """p(θ, μ, E | sky) = p(θ) Σ_component p(component, μ | sky) p(E | μ, sky).
+    """p(θ, μ, E | sky) = Σ_component p(component, μ | sky) p(θ | component, μ, sky) × p(E | μ, sky).
 
     Attributes:
-        stars: p(θ), per unit volume.
-        distance: p(component, μ | sky).
+        stars: p(θ | component), per unit volume.
+        distance: p(component, μ | sky), and each component's metallicity along the sightline.
         dust: p(E | μ, sky).
+        anywhere: the average over the sky, for a star whose position is unknown.
         name: what the prior is called.
         description: a line about it.
     """
 
-    stars: TrainingStars
+    stars: StarsPrior
     distance: DistancePrior
     dust: DustPrior
+    anywhere: Sightline
     name: str = eqx.field(static=True, default="")
     description: str = eqx.field(static=True, default="")
 
     @property
     def depends_on_position(self) -> bool:
         """Whether a star without a position gets an average over the sky."""
-        return isinstance(self.distance, Galaxy) or isinstance(self.dust, DustDisc)
+        return isinstance(self.distance, Galaxy) or self.dust.depends_on_position
 
     def sightline(self, position: Float[Array, " 2"]) -> Sightline:
-        """Tabulate the distance prior along a line of sight [deg]."""
-        return Sightline(position, self.distance.sightline(position))
+        """Tabulate the prior along a line of sight [deg], or its average over the sky where the position is NaN."""
+        known = jnp.all(jnp.isfinite(position))
+        here = tabulate(self.distance, self.dust, jnp.where(known, position, 0.0))
+        return jax.tree.map(lambda a, b: jnp.where(known, a, b.astype(a.dtype)), here, self.anywhere)
 
     def log_prob(
         self, theta: Float[Array, " label"], mu: Float[Array, ""], reddening: Float[Array, ""], sky: Sightline
     ) -> Float[Array, ""]:
         """log p(θ, μ, E | sky)."""
-        log_distance = logsumexp(distance.log_prob(mu, sky.table))
-        log_dust = self.reddening_given_distance(mu, sky).log_prob(reddening)
-        return self.stars.log_prob(theta) + log_distance + log_dust
+        at = interpolate(mu, sky)
+        log_stars = logsumexp(at.log_number + self.stars.log_prob(theta, at.metallicity)) - distance.beyond(mu)
+        return log_stars + at.reddening.log_prob(reddening)
 
     def sample(
         self, key: PRNGKeyArray, sky: Sightline, num_samples: int
     ) -> tuple[Float[Array, "sample label"], Float[Array, " sample"], Float[Array, " sample"]]:
         """Independent draws of (θ, μ, E)."""
         key_stars, key_distance, key_dust = jax.random.split(key, 3)
-        theta = self.stars.sample(key_stars, num_samples)
-        mu = distance.sample(key_distance, sky.table, num_samples)
-        keys = jax.random.split(key_dust, num_samples)
-        reddening = jax.vmap(lambda key, mu: self.reddening_given_distance(mu, sky).sample(key))(keys, mu)
+        mu, component = distance.sample(key_distance, sky.log_number, num_samples)
+        at = jax.vmap(interpolate, in_axes=(0, None))(mu, sky)
+        metallicity = Metallicity(*(jnp.take_along_axis(a, component[:, None], 1)[:, 0] for a in at.metallicity))
+        theta = self.stars.sample(key_stars, component, metallicity)
+        reddening = jax.vmap(lambda p, key: p.sample(key))(at.reddening, jax.random.split(key_dust, num_samples))
         return theta, mu, reddening
 
     def reddening_given_distance(self, mu: Float[Array, ""], sky: Sightline) -> Reddening:
         """p(E | μ, sky)."""
-        return self.dust.reddening_given_distance(mu, sky.position)
+        return interpolate(mu, sky.reddening)

@@ -9,10 +9,21 @@ from typing import Any
 from albireo.errors import UserError
 from albireo.model import StellarModel
 from albireo.priors.base import Prior
-from albireo.priors.distance import Disc, ExponentiallyDecreasing, FlatInDistanceModulus, Galaxy, Halo
+from albireo.priors.distance import (
+    Component,
+    Disc,
+    DistancePrior,
+    ExponentiallyDecreasing,
+    FlatInDistanceModulus,
+    Galaxy,
+    Halo,
+    MetallicityGradient,
+)
 from albireo.priors.dust import DustDisc, Exponential, TruncatedNormal
 from albireo.priors.galactic import GalacticPrior
-from albireo.priors.stars import TrainingStars
+from albireo.priors.isochrones import AGE_EDGES
+from albireo.priors.lines_of_sight import Sightline, average_over_sky
+from albireo.priors.stars import IsochroneStars, Population, StarsPrior, TrainingStars
 
 ENTRY_POINT_GROUP = "albireo.priors"
 # The files ship with the package; in a checkout they are the folder priors/ at its top.
@@ -52,10 +63,27 @@ def _files() -> dict[str, Path]:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """The tables of a file, over those of the prior that it extends."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"the prior file {path} cannot be read as TOML: {error}; mend that line.") from None
+    if "extends" not in values:
+        return values
+    base = values.pop("extends")
+    others = {name: file for name, file in _files().items() if file != path}
+    if base not in others:
+        raise UserError(f"{path}: extends must be one of {', '.join(sorted(others))}; got {base!r}.")
+    return _merge(_read(others[base]), values)
+
+
+def _merge(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Tables are merged key by key, but for one that names another kind, which stands alone."""
+    merged = dict(base)
+    for key, value in values.items():
+        tables = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value) if tables and "kind" not in value else value
+    return merged
 
 
 class _Section:
@@ -103,12 +131,53 @@ class _Section:
 def _build(values: dict[str, Any], path: Path, model: StellarModel) -> GalacticPrior:
     top = _Section(values, "", path)
     description = top.text("description")
-    stars = _build_kind(top.section("stars"), {"training": lambda _: None})
-    distance = _build_kind(top.section("distance"), _DISTANCES)
+    distance, populations = _build_distance(top.section("distance"), path)
     dust = _build_kind(top.section("dust"), _DUSTS)
+    anywhere = average_over_sky(distance, dust)
+    stars = _build_stars(top.section("stars"), model, anywhere, populations)
     top.done()
-    del stars  # the only kind there is
-    return GalacticPrior(TrainingStars.build(model), distance, dust, path.stem, description)
+    return GalacticPrior(stars, distance, dust, anywhere, path.stem, description)
+
+
+def _build_stars(
+    section: _Section, model: StellarModel, anywhere: Sightline, populations: dict[str, Population | None]
+) -> StarsPrior:
+    kind = section.text("kind")
+    if kind == "training":
+        brightest = section.number("brightest_mag", positive=False)
+        faintest = section.number("faintest_mag", positive=False)
+        section.done()
+        if brightest >= faintest:
+            raise UserError(f"{section.path}: stars.brightest_mag must be less than stars.faintest_mag; mend them.")
+        return TrainingStars.build(model, anywhere, brightest=brightest, faintest=faintest)
+    if kind != "isochrones":
+        raise UserError(f"{section.path}: stars.kind must be one of isochrones, training; got {kind!r}.")
+    section.done()
+    without = [name for name, population in populations.items() if population is None]
+    if without:
+        raise UserError(
+            f'{section.path}: stars.kind "isochrones" needs to know of which stars {without[0]} consists; '
+            f"add a table [{without[0]}.population]."
+        )
+    return IsochroneStars.build(model, [population for population in populations.values() if population])
+
+
+def _build_distance(section: _Section, path: Path) -> tuple[DistancePrior, dict[str, Population | None]]:
+    """The distance prior, and the population of each of its components."""
+    kind = section.text("kind")
+    if kind == "galaxy":
+        distance, populations = _galaxy(section)
+    elif kind in ("flat", "exponentially-decreasing"):
+        feh, population = _population(section)
+        if kind == "flat":
+            distance = FlatInDistanceModulus(feh)
+        else:
+            distance = ExponentiallyDecreasing(feh, section.number("scale_kpc"))
+        populations = {"distance": population}
+    else:
+        raise UserError(f"{path}: distance.kind must be one of exponentially-decreasing, flat, galaxy; got {kind!r}.")
+    section.done()
+    return distance, populations
 
 
 def _build_kind(section: _Section, kinds: dict[str, Callable[[_Section], Any]]) -> Any:
@@ -136,30 +205,45 @@ def _halo(section: _Section) -> Halo:
     )
 
 
-def _galaxy(section: _Section) -> Galaxy:
-    components = {
-        name: (_build_component(component), fraction)
-        for name, component in section.sections("components").items()
-        for fraction in [component.number("fraction")]
-    }
+def _galaxy(section: _Section) -> tuple[Galaxy, dict[str, Population | None]]:
+    components, populations = {}, {}
+    for name, part in section.sections("components").items():
+        feh, populations[part.where] = _population(part)
+        fraction = part.number("fraction")
+        components[name] = Component(_build_kind(part, {"disc": _disc, "halo": _halo}), fraction, feh)
     if not components:
         raise UserError(f"{section.path}: {section.where}.components is empty; add at least one component.")
-    return Galaxy.build(
-        components,
+    galaxy = Galaxy(
+        components=tuple(components.values()),
         solar_radius=section.number("solar_radius_kpc"),
         solar_height=section.number("solar_height_kpc", positive=False),
+        names=tuple(components),
     )
+    return galaxy, populations
 
 
-def _build_component(section: _Section) -> Any:
-    return _build_kind(section, {"disc": _disc, "halo": _halo})
+def _population(section: _Section) -> tuple[MetallicityGradient, Population | None]:
+    """The table `population` of a component, which only isochrones need."""
+    if "population" not in section.values:
+        return MetallicityGradient(0.0, 1.0, 0.0, 0.0), None
+    part = section.section("population")
+    low, high = part.number("youngest_gyr", positive=False), part.number("oldest_gyr")
+    if not AGE_EDGES[0] <= low < high <= AGE_EDGES[-1]:
+        raise UserError(
+            f"{part.path}: {part.where}: ages must rise from youngest_gyr to oldest_gyr between "
+            f"{AGE_EDGES[0]:g} and {AGE_EDGES[-1]:g}; got {low:g} and {high:g}."
+        )
+    feh = MetallicityGradient(
+        mean=part.number("feh_mean", positive=False),
+        std=part.number("feh_std"),
+        radial=part.number("feh_radial_gradient_per_kpc", positive=False),
+        vertical=part.number("feh_vertical_gradient_per_kpc", positive=False),
+    )
+    population = Population((low, high), part.number("alpha_fe", positive=False))
+    part.done()
+    return feh, population
 
 
-_DISTANCES: dict[str, Callable[[_Section], Any]] = {
-    "flat": lambda _: FlatInDistanceModulus(),
-    "exponentially-decreasing": lambda section: ExponentiallyDecreasing(section.number("scale_kpc")),
-    "galaxy": _galaxy,
-}
 _DUSTS: dict[str, Callable[[_Section], Any]] = {
     "exponential": lambda section: Exponential(section.number("mean_mag")),
     "truncated-normal": lambda section: TruncatedNormal(

@@ -57,6 +57,12 @@ class Reddening(eqx.Module):
         log_p = logsumexp(self.log_weight + self.log_norm + self.linear * safe - 0.5 * self.precision * safe**2)
         return jnp.where(reddening < 0, -jnp.inf, log_p)
 
+    def probability_below(self, reddening: Float[Array, ""]) -> Float[Array, ""]:
+        """P(E < reddening): by the half-line integral from there, which shifts `linear`, over that from 0."""
+        e = jnp.maximum(reddening, 0)
+        log_above = _log_half_line_integral(self.linear - self.precision * e, self.precision) + self.log_norm
+        return -jnp.expm1(logsumexp(self.log_weight + self.linear * e - 0.5 * self.precision * e**2 + log_above))
+
     def sample(self, key: PRNGKeyArray) -> Float[Array, ""]:
         """One draw [mag]."""
         key_component, key_gauss, key_exponential = jax.random.split(key, 3)

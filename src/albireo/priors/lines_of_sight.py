@@ -1,0 +1,121 @@
+"""The prior along one line of sight, or averaged over the sky, as tables over the distance modulus."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Float
+
+from albireo.priors import distance
+from albireo.priors.distance import DistancePrior, Metallicity, grid
+from albireo.priors.dust import DustPrior
+from albireo.priors.reddening import Reddening
+
+# A star anywhere on the sky is in one of these zones of |sin b|; in each the dust is that at one latitude.
+_ZONE_EDGES = (0.0, 0.1, 0.35, 1.0)
+_ZONE_SIN_B = (0.04, 0.2, 0.6)
+
+
+class Sightline(NamedTuple):
+    """The prior along one line of sight, or averaged over the sky, on the grid of distance moduli.
+
+    Attributes:
+        log_number: log p(component, μ) [mag⁻¹].
+        metallicity: of every component.
+        reddening: p(E | μ), a mixture over zones of the sky.
+    """
+
+    log_number: Float[Array, "grid component"]
+    metallicity: Metallicity
+    reddening: Reddening
+
+
+def tabulate(stars: DistancePrior, dust: DustPrior, position: Float[Array, " 2"]) -> Sightline:
+    """The prior towards one Galactic longitude and latitude [deg]."""
+    mu = jnp.asarray(grid(), position.dtype)
+    log_number = jax.vmap(lambda mu: stars.log_number(mu, position))(mu)
+    metallicity = jax.vmap(lambda mu: stars.metallicity(mu, position))(mu)
+    reddening = _reddening_in_zones(dust, jnp.broadcast_to(position, (_num_zones(dust), 2)))
+    only_first = jnp.where(jnp.arange(_num_zones(dust)) == 0, 0.0, -1e9).astype(position.dtype)
+    return Sightline(
+        distance.normalise(log_number),
+        metallicity,
+        _weigh(reddening, jnp.broadcast_to(only_first, (mu.size, only_first.size))),
+    )
+
+
+def log_seen(
+    anywhere: Sightline, magnitude: Float[Array, ""], extinction: Float[Array, ""], brightest: float, faintest: float
+) -> Float[Array, ""]:
+    """Log probability that a star of this absolute magnitude, anywhere on the sky, appears between two magnitudes.
+
+    m = M + μ + E R, with μ and E from the prior and R the extinction per unit reddening.
+    """
+    mu = jnp.asarray(grid(), magnitude.dtype)
+
+    def below(limit):
+        return jax.vmap(lambda p, mu: p.probability_below((limit - magnitude - mu) / extinction))(
+            anywhere.reddening, mu
+        )
+
+    number = jax.nn.softmax(logsumexp(anywhere.log_number, axis=1))
+    return jnp.log(jnp.sum(number * (below(faintest) - below(brightest))) + 1e-12)
+
+
+def _num_zones(dust: DustPrior) -> int:
+    return len(_ZONE_SIN_B) if dust.depends_on_position else 1
+
+
+def _reddening_in_zones(dust: DustPrior, positions: Float[Array, "zone 2"]) -> Reddening:
+    """p(E | μ) at each position, axes (grid, zone, component)."""
+    mu = jnp.asarray(grid(), positions.dtype)
+    at = jax.vmap(jax.vmap(dust.reddening_given_distance, in_axes=(None, 0)), in_axes=(0, None))
+    return at(mu, positions)
+
+
+def _weigh(reddening: Reddening, log_weight: Float[Array, "grid zone"]) -> Reddening:
+    """The mixture over zones, axes (grid, component)."""
+    weighted = Reddening(reddening.log_weight + log_weight[:, :, None], reddening.linear, reddening.precision)
+    return jax.tree.map(lambda a: a.reshape(a.shape[0], -1), weighted)
+
+
+def average_over_sky(stars: DistancePrior, dust: DustPrior) -> Sightline:
+    """Over the pixels of a HEALPix map (nside 16: 3.7° pixels), each counted by the stars it holds.
+
+    The metallicities of a component at one distance, a mixture over pixels, become the Gaussian of the same mean and
+    width.
+    """
+    import healpy
+
+    glon, glat = healpy.pix2ang(16, np.arange(healpy.nside2npix(16)), lonlat=True)
+    sin_b = np.abs(np.sin(np.radians(glat)))
+    zone = np.digitize(sin_b, _ZONE_EDGES[1:-1]) if dust.depends_on_position else np.zeros(len(sin_b), int)
+    positions = jnp.asarray(np.stack([glon, glat], axis=-1), jnp.float32)
+    return _average(stars, dust, positions, jnp.asarray(zone), jnp.asarray(grid(), jnp.float32))
+
+
+@eqx.filter_jit
+def _average(stars: DistancePrior, dust: DustPrior, positions, zone, mu) -> Sightline:
+    def over(function):
+        return jax.vmap(jax.vmap(function, in_axes=(0, None)), in_axes=(None, 0))(mu, positions)
+
+    log_number, metallicity = over(stars.log_number), over(stars.metallicity)  # axes (pixel, grid, component)
+    share = jax.nn.softmax(log_number, axis=0)
+    mean = jnp.sum(share * metallicity.mean, axis=0)
+    variance = jnp.sum(share * (metallicity.std**2 + (metallicity.mean - mean) ** 2), axis=0)
+
+    in_pixel = logsumexp(log_number, axis=2)
+    in_zone = [
+        logsumexp(jnp.where((zone == number)[:, None], in_pixel, -jnp.inf), axis=0)
+        for number in range(_num_zones(dust))
+    ]
+    latitude = jnp.degrees(jnp.arcsin(jnp.asarray(_ZONE_SIN_B[: _num_zones(dust)])))
+    reddening = _reddening_in_zones(dust, jnp.stack([jnp.zeros_like(latitude), latitude], axis=-1))
+    return Sightline(
+        distance.normalise(logsumexp(log_number, axis=0)),
+        Metallicity(mean, jnp.sqrt(variance)),
+        _weigh(reddening, jax.nn.log_softmax(jnp.stack(in_zone, axis=-1), axis=-1)),
+    )
