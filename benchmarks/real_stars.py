@@ -1,6 +1,6 @@
 """How well and how fast real stars are inferred: pulls against spectroscopy, convergence, rates.
 
-    python -m benchmarks.real_stars [--importance 500] [--nuts 200]
+    python -m benchmarks.real_stars [--importance 500] [--nuts 200] [--prior milky-way]
 
 The stars are the first of `green2020_stars.fits` in a random order of fixed seed, whether the model was trained on
 them or not (a star's own labels enter its posterior only through the model's 7,000 weights). Rates are after
@@ -27,9 +27,10 @@ def main() -> None:
     parser.add_argument("--importance", type=int, default=500)
     parser.add_argument("--nuts", type=int, default=200)
     parser.add_argument("--model", default="default")
+    parser.add_argument("--prior", default="milky-way")
     arguments = parser.parse_args()
     model = load_model(arguments.model)
-    prior = load_prior("milky-way", model)
+    prior = load_prior(arguments.prior, model)
     catalog = Catalog.read(DATA / "green2020_stars.fits", bands=model.bands, labels=model.labels)
     order = np.random.default_rng(0).permutation(len(catalog))
     for sampler, num in ((Importance(), arguments.importance), (NUTS(), arguments.nuts)):

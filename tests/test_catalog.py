@@ -7,6 +7,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn, QTable, Table
+from astropy.time import Time
 
 from albireo.bands import DEFAULT_BANDS
 from albireo.catalog import Catalog
@@ -58,6 +59,41 @@ def test_every_format_gives_the_same_stars(table, tmp_path, ending):
     assert catalog.n_bands[3] == 2
 
 
+def test_columns_of_positions_and_times_are_left_alone(table):
+    table["where"] = SkyCoord(np.array(table["ra"]), np.array(table["dec"]), unit="deg")
+    table["when"] = Time(np.full(N_STAR, 2020.0), format="jyear")
+    assert_same_stars(Catalog.from_table(table), Catalog.from_table(make_table()))
+
+
+def test_a_column_of_several_values_a_star_is_refused(table):
+    table["gaia_g"] = np.zeros((N_STAR, 2)) + 15
+    with pytest.raises(UserError, match="column gaia_g must hold one number a star"):
+        Catalog.from_table(table)
+
+
+def test_text_names_the_row_and_what_it_holds(table):
+    given = [str(value) for value in table["gaia_g"]]
+    table["gaia_g"] = ["N/A", "null", "-", *given[3:]]
+    assert np.isnan(Catalog.from_table(table).mag[:3, 0]).all()
+    table["gaia_g"] = [*given[:2], "bright", *given[3:]]
+    with pytest.raises(UserError, match="row 2 holds 'bright'"):
+        Catalog.from_table(table)
+
+
+def test_magnitudes_of_another_system_are_refused(table):
+    table["gaia_g"].unit = u.ABmag
+    with pytest.raises(UserError, match="gaia_g is in AB magnitudes; convert it to Vega"):
+        Catalog.from_table(table)
+
+
+def test_a_few_stars_with_fluxes_are_recognised(table):
+    few = table[:4]
+    for band in Catalog.from_table(table).bands:
+        few[band] = 1e-3
+    with pytest.raises(UserError, match="convert fluxes"):
+        Catalog.from_table(few)
+
+
 def test_parquet_of_astropy_keeps_units(table, tmp_path):
     table["parallax"].unit = table["parallax_err"].unit = u.arcsec
     table.write(tmp_path / "stars.parquet")
@@ -77,7 +113,7 @@ def test_units_are_converted(table, as_type):
     for name in ("logg", "logg_err"):
         table[name] = Column(np.array(table[name]), unit=u.dex(u.cm / u.s**2))
     table["2mass_j"] = (np.array(table["2mass_j"]) * u.mag).to(u.mmag)
-    table["gaia_g"] = Column(np.array(table["gaia_g"]), unit=u.ABmag)
+    table["wise_w1"] = Column(np.array(table["wise_w1"]), unit=u.ABmag)
     assert_same_stars(Catalog.from_table(table), expected)
 
 
@@ -187,7 +223,7 @@ BAD_TABLES = {
     "fluxes in jansky": (change(gaia_g=FLUX_JANSKY), "convert fluxes to magnitudes"),
     "fluxes by unit": (change(gaia_g=Column(FLUX_JANSKY, unit="Jy")), "gaia_g is in Jy; convert it to mag"),
     "columns that differ in case": (change(Gaia_G=1.0), "gaia_g is there twice"),
-    "strings": (change(gaia_g="bright"), "gaia_g must hold numbers; it holds 'bright'"),
+    "strings": (change(gaia_g="bright"), "gaia_g must hold numbers; row 0 holds 'bright'"),
     "sexagesimal positions": (change(ra="01:02:03"), "ra must hold numbers"),
     "declinations beyond the pole": (change(dec=100.0), "ra and dec must be within"),
     "half a position": (drop("dec"), "needs both columns ra and dec"),

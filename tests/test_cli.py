@@ -279,6 +279,14 @@ def test_priors_and_models_are_listed(capsys):
     assert "held-out" in out
 
 
+def test_held_out_stars_of_another_table_are_refused(capsys, tmp_path, green2020_stars):
+    some = tmp_path / "some.fits"
+    Table.read(green2020_stars)[:100].write(some)
+    code, out, err = run(capsys, "evaluate", "default", some, "--held-out")
+    assert (code, out) == (2, "")
+    assert "leave out --held-out" in err
+
+
 def test_evaluate_prints_figures(capsys, green2020_stars):
     published = green2020_stars.parent / "green2020_published"
     arguments = ["evaluate", "default", green2020_stars, "--held-out", "--against", published]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from albireo import NUTS, Catalog, Importance, Posterior, UserError, infer
+from albireo import NUTS, Catalog, Importance, Nested, Posterior, UserError, infer
 from albireo.flags import Flag, flag_names
 from albireo.priors import Reddening
 from stars import PLANET_HOSTS, TRUTHS, simulate
@@ -170,15 +170,43 @@ class UniformPrior(eqx.Module):
         return Reddening.exponential(jnp.full_like(mu, 0.2))
 
 
-def test_a_users_prior_works_in_place_of_a_named_one(model):
-    prior = UniformPrior(jnp.array([4000.0, 0.5, -2.0]), jnp.array([7500.0, 5.0, 0.5]))
-    summary = infer(simulate(model), model=model, prior=prior, sampler=QUICK).summary()
+class PlainPrior:
+    """The same as a class that knows nothing of JAX's trees."""
+
+    def __init__(self, prior):
+        self.log_prob, self.sample = prior.log_prob, prior.sample
+        self.reddening_given_distance = prior.reddening_given_distance
+
+
+@pytest.mark.parametrize("sampler", [QUICK, Nested(num_live=100)], ids=["importance", "nested"])
+def test_a_users_prior_works_in_place_of_a_named_one(model, sampler):
+    prior = PlainPrior(UniformPrior(jnp.array([4000.0, 0.5, -2.0]), jnp.array([7500.0, 5.0, 0.5])))
+    summary = infer(simulate(model)[:1], model=model, prior=prior, sampler=sampler).summary()
     assert float(np.asarray(summary["logg_mean"])[0]) == pytest.approx(4.44, abs=0.3)
+
+
+def test_a_table_of_measurements_alone_is_enough(model, milky_way):
+    """No name, no other column: rows number the stars."""
+    table = simulate(model).to_table()
+    table.keep_columns([name for name in table.colnames if name not in ("name", *model.labels)])
+    posterior = infer(Catalog.from_table(table)[1:], model=model, prior=milky_way, sampler=QUICK)
+    assert list(posterior.summary()["star"]) == ["1", "2"]
+
+
+def test_a_star_with_one_magnitude_is_flagged_and_not_sampled(model, milky_way):
+    catalog = simulate(model)
+    catalog.mag[1, 1:] = np.nan
+    summary = infer(catalog, model=model, prior=milky_way, sampler=QUICK).summary()
+    assert "few_bands" in flag_names(int(summary["flags"][1]))
+    assert np.isnan(summary["chi2"][1])
+    assert np.isnan(np.asarray(summary["logg_mean"])[1])
+    assert np.isfinite(np.asarray(summary["logg_mean"])[[0, 2]]).all()
 
 
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
+        ({"sampler": 5}, "nuts, nested, importance"),
         ({"prior": "nowhere"}, "milky-way"),
         ({"prior": object()}, "log_prob, sample and reddening_given_distance"),
         ({"sampler": "gibbs"}, "nuts, nested, importance"),

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import Table
 from jaxtyping import Bool, Float, Int, Shaped
 
-from albireo.bands import DEFAULT_BANDS
+from albireo.bands import BANDS, DEFAULT_BANDS
 from albireo.errors import UserError
 from albireo.tables import Columns, read_table, star_ids, to_astropy
 
@@ -140,7 +140,7 @@ class Catalog:
             theta_cov=theta_cov,
             reddening=reddening,
             reddening_err=reddening_err,
-            ids=star_ids(extra),
+            ids=star_ids(extra, len(table)),
             row=np.arange(len(table)),
             bad_input=bad_mag | bad_parallax | bad_position,
             extra=extra,
@@ -158,7 +158,10 @@ class Catalog:
     def __getitem__(self, index: slice | Shaped[np.ndarray, " selected"] | int) -> "Catalog":
         """The catalogue of some of the stars: a slice, a mask, an array of indices, or one index."""
         index = np.arange(len(self))[index]
-        return replace(self, **{name: getattr(self, name)[np.atleast_1d(index)] for name in _STAR_FIELDS})
+        index = np.atleast_1d(index)
+        selected = {name: getattr(self, name)[index] for name in _STAR_FIELDS}
+        # A table without columns has no rows to select.
+        return replace(self, **selected, extra=self.extra[index] if self.extra.colnames else self.extra)
 
     @property
     def n_bands(self) -> Int[np.ndarray, " star"]:
@@ -202,7 +205,7 @@ class Catalog:
         return table
 
 
-_STAR_FIELDS = [field.name for field in fields(Catalog) if field.name not in ("bands", "labels")]
+_STAR_FIELDS = [field.name for field in fields(Catalog) if field.name not in ("bands", "labels", "extra")]
 _LABEL_UNITS = {"teff": u.K, "logg": u.dex, "feh": u.dex}
 
 
@@ -218,6 +221,13 @@ def _photometry(columns: Columns, bands: Sequence[str]):
     for band in set(found) - set(used):
         warnings.warn(f"band {band} is not used: there is no column {band}_err.", stacklevel=4)
     mag, mag_err, bad = zip(*(_magnitudes(columns, band) for band in used), strict=True)
+    values = np.concatenate(mag)
+    values = values[np.isfinite(values)]
+    if len(values) >= _ENOUGH_TO_JUDGE and 2 * np.sum(values < _BRIGHT_MAG) > len(values):
+        raise UserError(
+            f"the bands must hold magnitudes; most of their values are none (median {np.median(values):.4g}), "
+            "convert fluxes to magnitudes."
+        )
     if not np.isfinite(mag).any():
         raise UserError("no star can be used: no row has a magnitude with a positive error; check the columns.")
     return tuple(used), np.stack(mag, axis=1), np.stack(mag_err, axis=1), np.any(bad, axis=0)
@@ -226,6 +236,11 @@ def _photometry(columns: Columns, bands: Sequence[str]):
 def _magnitudes(columns: Columns, band: str):
     """One band: magnitudes, errors (NaN unless both are valid) and which stars had invalid ones."""
     mag, err = columns.floats(band, u.mag), columns.floats(f"{band}_err", u.mag)
+    system = columns.magnitude_system(band)
+    if band in BANDS and system not in (None, BANDS[band].system):
+        raise UserError(
+            f"column {band} is in {system} magnitudes; convert it to {BANDS[band].system} magnitudes first."
+        )
     _check_errors(err, f"{band}_err")
     marked = np.isclose(np.abs(mag)[:, None], _NO_MAGNITUDE, rtol=1e-6).any(axis=1)
     mag = np.where(marked, np.nan, mag)
@@ -292,7 +307,7 @@ def _known_labels(columns: Columns, labels: tuple[str, ...], n_star: int):
         variance[:, i] = np.where(np.isfinite(err) & (err > 0), err**2, np.nan)
     if not columns.find("theta_cov"):
         return theta, np.where(np.eye(len(labels), dtype=bool), variance[:, :, None], 0.0)
-    cov = columns.floats("theta_cov")
+    cov = columns.floats("theta_cov", one_value=False)
     if cov.shape != (n_star, len(labels), len(labels)):
         raise UserError(
             f"column theta_cov must hold a {len(labels)} by {len(labels)} matrix a row, for {', '.join(labels)}; "

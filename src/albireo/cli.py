@@ -30,7 +30,7 @@ _UsageError: Any = typer.BadParameter.__base__
 
 Input = Annotated[Path, typer.Argument(help="Table of stars: FITS, Parquet, ECSV, CSV or VOTable.", metavar="INPUT")]
 OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", metavar="DIR")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of all random numbers.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -52,10 +52,16 @@ def _prepare_process() -> None:
     warnings.showwarning = lambda message, *_, **__: _say(f"note: {message}")
 
 
+_INTERRUPTED = 130
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run a command; returns 0 when done, 2 for a user's mistake, 1 for a failure of ours, 130 if interrupted."""
     try:
-        return app(list(arguments), prog_name="albireo", standalone_mode=False) or 0
+        status = app(list(arguments), prog_name="albireo", standalone_mode=False) or 0
+        if status == _INTERRUPTED:  # typer may turn the interrupt into a status of its own
+            raise KeyboardInterrupt
+        return status
     except UserError as error:
         _say(str(error))
         return 2
@@ -64,7 +70,7 @@ def run(arguments: Sequence[str]) -> int:
         return 2
     except (KeyboardInterrupt, typer.Abort):
         _say("interrupted; an unfinished run goes on with --resume.")
-        return 130
+        return _INTERRUPTED
     except Exception as error:  # whatever else went wrong is our failure, and says so
         if os.environ.get("ALBIREO_DEBUG"):
             raise
@@ -267,7 +273,7 @@ def evaluate_command(
         models["published"] = load_green2020(against)
     judged = models["model"]
     stars = TrainingSet.from_catalog(Catalog.read(input_path, bands=judged.bands, labels=judged.labels))
-    indices = _held_out(stars, judged.metadata, model) if held_out else None
+    indices = _held_out(stars, judged.metadata, model, input_path) if held_out else None
     figures = {name: evaluate(each, stars, indices) for name, each in models.items()}
     if as_json:
         typer.echo(json.dumps({name: evaluation.to_dict() for name, evaluation in figures.items()}, indent=2))
@@ -275,11 +281,14 @@ def evaluate_command(
         _print_figures(figures)
 
 
-def _held_out(stars: "TrainingSet", metadata: dict[str, Any] | None, model: str):
+def _held_out(stars: "TrainingSet", metadata: dict[str, Any] | None, model: str, input_path: Path):
     from albireo.training import TrainingConfig, split_stars
 
     if not metadata or "configuration" not in metadata:
         raise UserError(f"the model {model} does not say how its training divided the stars; leave out --held-out.")
+    trained_on = metadata.get("data", {}).get("sha256")
+    if trained_on not in (None, _fingerprint(input_path)["sha256"]):
+        raise UserError(f"{input_path} is not the table that {model} was trained on; leave out --held-out.")
     return split_stars(stars, TrainingConfig.from_dict(metadata["configuration"])).test
 
 

@@ -38,6 +38,9 @@ def run_demo(output: Path, num_stars: int, progress: Callable[[int], None]) -> N
     from albireo.samplers import NUTS
     from albireo.scale.chunks import infer_in_chunks
 
+    pictures = [name for name in ("kiel.png", "corner.png") if (output / name).exists()]
+    if pictures:
+        raise UserError(f"{output} already holds {pictures[0]}; choose another folder.")
     catalog = planet_hosts(num_stars)
     settings = {"model": "default", "prior": "milky-way", "sampler": repr(NUTS()), "seed": _SEED}
     posteriors: list[Posterior] = []

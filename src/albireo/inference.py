@@ -69,6 +69,8 @@ def _silent(done: int) -> None:
 
 def _sampler(sampler: Sampler | str) -> Sampler:
     if not isinstance(sampler, str):
+        if not hasattr(sampler, "run"):
+            raise UserError(f"a sampler must be one of {', '.join(SAMPLERS)} or a configured one; got {sampler!r}.")
         return sampler
     if sampler not in SAMPLERS:
         raise UserError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}.")
@@ -85,13 +87,13 @@ def _check_prior(prior: Any) -> Prior:
 def _sample_all(
     problem: Problem, sampler: Sampler, catalog: Catalog, seed: int, progress: Callable[[int], None]
 ) -> Batch:
-    """Sample all stars that have two measurements, one a magnitude, batch by batch; the others get NaN."""
+    """Sample all stars that have two magnitudes, batch by batch; the others get NaN."""
     key = jax.random.key(seed)
     look = _build_look(problem, jax.random.fold_in(key, np.uint32(2**32 - 1)))
     stars = jax.tree.map(jnp.asarray, Star.from_catalog(catalog))
     keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.asarray(catalog.row, jnp.uint32))
-    # One magnitude alone, without a parallax, says nothing of a star.
-    usable = np.flatnonzero(catalog.n_bands + np.isfinite(catalog.parallax) * (catalog.n_bands > 0) > 1)
+    # One magnitude has no colour: it says nothing of reddening, and the sum over distance moduli would be too coarse.
+    usable = np.flatnonzero(catalog.n_bands > 1)
 
     size = _padded_size(max(len(usable), 1), sampler.batch_size)
 

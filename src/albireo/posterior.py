@@ -241,7 +241,8 @@ def _least_chi2(chi2: Float[np.ndarray, "star chain draw"], log_weight: Float[np
     """The best draw's χ², among those that weigh more than a thousandth of the average."""
     if log_weight is not None:
         chi2 = np.where(log_weight > -np.log(1000 * log_weight[0].size), chi2, np.inf)
-    return chi2.min(axis=(1, 2))
+    least = chi2.min(axis=(1, 2))
+    return np.where(np.isfinite(least), least, np.nan)
 
 
 @eqx.filter_jit

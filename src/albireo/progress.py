@@ -23,7 +23,7 @@ def progress_bar(description: str, total: int, unit: str) -> Iterator[Callable[[
 
     class RateColumn(ProgressColumn):
         def render(self, task) -> Text:
-            return Text(f"{task.finished_speed or task.speed or 0:.3g} {unit}/s")
+            return Text(f"{task.completed / task.elapsed if task.elapsed else 0:.3g} {unit}/s")
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True)) as progress:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
-from astropy.table import Table
+from astropy.table import Column, Table
 from astropy.utils.exceptions import AstropyWarning
 from jaxtyping import Float, Shaped
 
@@ -96,7 +96,9 @@ class Columns:
             )
         return found[0] if found else None
 
-    def floats(self, name: str, unit: u.UnitBase | None = None) -> Float[np.ndarray, "star *shape"]:
+    def floats(
+        self, name: str, unit: u.UnitBase | None = None, *, one_value: bool = True
+    ) -> Float[np.ndarray, "star *shape"]:
         """A column as float64, in `unit` if the column has one; NaN where missing, or throughout without such a column.
 
         Raises:
@@ -107,27 +109,44 @@ class Columns:
             return np.full(len(self._table), np.nan)
         self._taken.add(found)
         column = self._table[found]
+        if not isinstance(column, Column) or (one_value and column.ndim != 1):
+            raise UserError(f"column {found} must hold one number a star; mend or drop it.")
         return _to_floats(column, found) * _factor(column.unit, unit, found)
 
+    def magnitude_system(self, name: str) -> str | None:
+        """AB, ST or Bol if the column's unit says so."""
+        zero_point = getattr(self._table[self.find(name)].unit, "physical_unit", None)
+        return str(zero_point) if zero_point in (u.AB, u.ST, u.Bol) else None
+
     def rest(self) -> Table:
-        """The columns that were not taken."""
+        """The plain columns that were not taken, one value a star or more."""
         rest = self._table.copy(copy_data=False)
-        rest.remove_columns(list(self._taken))
+        mixins = [name for name in rest.colnames if not isinstance(rest[name], Column)]
+        rest.remove_columns({*self._taken, *mixins})
         return rest
 
 
+# How tables write that a number is missing.
+_NOTHING = ("", "-", "--", "null", "none", "nan", "n/a", "na", "<na>")
+
+
 def _to_floats(column, name: str) -> Float[np.ndarray, "star *shape"]:
+    """Numbers, or text that spells them, as float64."""
     data = column.data
-    if data.dtype.kind not in "fiub" and np.all(np.ma.getmaskarray(data)):
-        return np.full(data.shape, np.nan)  # a CSV column without any entry has no type
-    try:
-        if data.dtype.kind not in "fiubO":
-            raise TypeError
-        values = np.array(data.tolist(), float) if data.dtype.kind == "O" else np.ma.asarray(data).astype(float)
-    except (TypeError, ValueError):
-        example = next(str(entry) for entry in data if entry is not np.ma.masked)
-        raise UserError(f"column {name} must hold numbers; it holds {example!r}, mend or drop it.") from None
-    return np.ma.filled(values, np.nan)
+    if data.dtype.kind in "fiub":
+        return np.ma.filled(np.ma.asarray(data).astype(float), np.nan)
+    values = np.full(data.shape, np.nan)
+    for place, entry in np.ndenumerate(data):
+        text = entry.decode(errors="replace") if isinstance(entry, bytes) else entry
+        if text is None or text is np.ma.masked or str(text).strip().lower() in _NOTHING:
+            continue
+        try:
+            values[place] = float(text)
+        except (TypeError, ValueError):
+            raise UserError(
+                f"column {name} must hold numbers; row {place[0]} holds {str(text)!r}, mend or drop it."
+            ) from None
+    return values
 
 
 def _factor(given: u.UnitBase | None, wanted: u.UnitBase | None, name: str) -> float:
@@ -151,11 +170,11 @@ def id_columns(table: Table) -> list[str]:
     return known + [name for name in plain if name.lower().endswith("id") and name not in known]
 
 
-def star_ids(table: Table) -> Shaped[np.ndarray, " star"]:
+def star_ids(table: Table, num_stars: int) -> Shaped[np.ndarray, " star"]:
     """A string a star: from the first id column that tells all of them apart, or else the row number."""
     for name in id_columns(table):
         column = table[name]
         text = [entry.decode() if isinstance(entry, bytes) else str(entry) for entry in column]
         if len(set(text)) == len(text) and not np.ma.getmaskarray(column.data).any():
             return np.array(text)
-    return np.arange(len(table)).astype(str)
+    return np.arange(num_stars).astype(str)

@@ -62,6 +62,9 @@ DAMAGES = {
     "another label": lambda path: change_header(path, labels=["teff", "logg", "feh"]),
     "no bands": lambda path: change_header(path, bands=None),
     "NaN weights": lambda path: change_array(path, "layers.0.bias", np.full(5, np.nan)),
+    "zero width of a label": lambda path: change_array(path, "label_std", np.zeros(2)),
+    "a density of other labels": lambda path: change_array(path, "density.mean", np.ones((1, 3))),
+    "a band twice": lambda path: change_header(path, bands=["a", "a", "c"]),
     "wrong shape": lambda path: change_array(path, "layers.0.kernel", np.ones((2, 7))),
 }
 

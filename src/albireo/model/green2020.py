@@ -53,7 +53,9 @@ def load_green2020(folder: str | Path) -> StellarModel:
 
 def _existing(folder, name):
     if not (folder / name).is_file():
-        raise UserError(f"the folder {folder} has no {name}; download the published network (`albireo fetch`) into it.")
+        raise UserError(
+            f"the folder {folder} has no {name}; download the published files (doi:10.5281/zenodo.3902382) into it."
+        )
     return folder / name
 
 

@@ -125,5 +125,15 @@ def _check_shapes(model):
     fits = found == expected and sizes[-1] == num_bands and model.extinction.bias.shape == (num_bands,)
     if not (fits and model.label_median.shape == model.label_std.shape == (num_labels,)):
         raise ValueError("its arrays do not fit its bands and labels")
+    if not np.all(np.asarray(model.label_std) > 0):
+        raise ValueError("its label_std is not positive")
+    if len(set(model.bands)) < num_bands or len(set(model.labels)) < num_labels:
+        raise ValueError("it names a band or a label twice")
+    if model.density is not None:
+        num = model.density.log_weight.size
+        square = (num, num_labels, num_labels)
+        found = (model.density.mean.shape, model.density.cholesky.shape, model.density.whitener.shape)
+        if found != ((num, num_labels), square, square):
+            raise ValueError("its density does not fit its labels")
     if model.domain is not None and model.domain.density(model.label_median).shape != (1 + num_bands,):
         raise ValueError("its domain does not fit its bands")

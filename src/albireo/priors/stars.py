@@ -19,7 +19,7 @@ from albireo.priors.isochrones import AGE_EDGES, FEH, LOG_TEFF, LOGG, Axis, load
 from albireo.priors.lines_of_sight import Sightline, log_seen
 
 # Absolute magnitudes at which the share of stars that a survey sees is tabulated [mag].
-_MAGNITUDES = np.linspace(-10.0, 20.0, 121)
+_MAGNITUDE = Axis(-10.0, 0.25, 121)
 _NUM_NORM = 1 << 16
 _NUM_PROPOSALS = 8
 
@@ -42,11 +42,13 @@ class TrainingStars(StarsPrior):
     p(θ) = q(θ) / S(M(θ)) / Z, with q the model's smooth density of training stars, M the absolute magnitude in the
     reference band, and S(M) the share of all stars of that magnitude that the training surveys could see: those
     between two apparent magnitudes, for stars spread over distance and dust as this same prior has it. In a uniform
-    space S would be ∝ 10^(−0.6 M); but a survey that sees giants to 10 kpc has left the disc long before.
+    space S would be ∝ 10^(−0.6 M); but a survey that sees giants to 10 kpc has left the disc long before. Beyond the
+    faintest hundredth of the training stars S stays what it is there: the tails of q are no measurement of how many
+    fainter stars there are.
 
     Attributes:
         model: the stellar model, for q and M.
-        log_seen: log S at the absolute magnitudes of a table.
+        log_seen: log S at the absolute magnitudes of a table, joined by cubic B-splines.
         proposal: q tilted towards p, for sampling.
         log_norm: log Z.
     """
@@ -101,9 +103,8 @@ class TrainingStars(StarsPrior):
         return self.model.density
 
     def _log_seen(self, theta):
-        x = (self.model.absolute_magnitudes(theta)[0] - _MAGNITUDES[0]) / (_MAGNITUDES[1] - _MAGNITUDES[0])
-        i = jnp.clip(jnp.floor(x), 0, len(_MAGNITUDES) - 2).astype(int)
-        return self.log_seen[i] + (x - i) * (self.log_seen[i + 1] - self.log_seen[i])
+        i, values = _spline(self.model.absolute_magnitudes(theta)[0], _MAGNITUDE)
+        return jax.lax.dynamic_slice(self.log_seen, (i,), (4,)) @ values
 
     def _weighted(self, key: PRNGKeyArray, num: int):
         """Draws from the proposal and the logarithms of their raw weights."""
@@ -124,10 +125,12 @@ class TrainingStars(StarsPrior):
 @eqx.filter_jit
 def _build(model: StellarModel, anywhere: Sightline, limits: Float[Array, " 2"], key: PRNGKeyArray) -> TrainingStars:
     extinction = model.extinction_vector(model.label_median)[0]
-    seen = jax.vmap(lambda magnitude: log_seen(anywhere, magnitude, extinction, limits[0], limits[1]))(
-        jnp.asarray(_MAGNITUDES, jnp.float32)
-    )
     assert model.density is not None
+    key, key_faint = jax.random.split(key)
+    theta = model.density.sample(key_faint, _NUM_NORM)
+    faint = jnp.quantile(jax.lax.map(lambda t: model.absolute_magnitudes(t)[0], theta, batch_size=4096), 0.99)
+    magnitudes = jnp.minimum(jnp.asarray(_MAGNITUDE.nodes, jnp.float32), faint)
+    seen = jax.vmap(lambda magnitude: log_seen(anywhere, magnitude, extinction, limits[0], limits[1]))(magnitudes)
     stars = TrainingStars(model, seen, model.density, jnp.zeros(()))
     stars = eqx.tree_at(lambda s: s.proposal, stars, stars._tilt())
     _, log_weight = stars._weighted(key, _NUM_NORM)

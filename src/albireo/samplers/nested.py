@@ -58,10 +58,12 @@ class Nested:
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key_dynesty)))
 
         # Flattened once: for thousands of calls, flattening the model costs more than the likelihood.
-        leaves, tree = jax.tree.flatten((problem, star, _sightline(problem, star)))
+        arrays, static = eqx.partition((problem, star, _sightline(problem, star)), eqx.is_array)
+        leaves, tree = jax.tree.flatten(arrays)
+        structure = _Structure(tree, static)
 
         def log_likelihood(x):
-            value = float(_log_target(tree, leaves, x.astype(look.x.dtype)))
+            value = float(_log_target(structure, leaves, x.astype(look.x.dtype)))
             return max(value, _LOWEST) if np.isfinite(value) else _LOWEST
 
         # dynesty's NestedSampler makes its object in __new__, which type checkers do not follow.
@@ -87,9 +89,24 @@ class Nested:
         return Batch(jax.tree.map(lambda a: np.asarray(a)[None], draws), None, draw_stats, star_stats)
 
 
+class _Structure:
+    """What is not an array in a problem, a star and a sightline; alike where tree and leaves are, so compiled once."""
+
+    def __init__(self, tree, static) -> None:
+        self.tree, self.static = tree, static
+        leaves, static_tree = jax.tree.flatten(static)
+        self._key = (tree, static_tree, tuple(leaves))
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other) -> bool:
+        return isinstance(other, _Structure) and self._key == other._key
+
+
 @partial(jax.jit, static_argnums=0)
-def _log_target(tree, leaves, x: Float[Array, " label"]):
-    problem, star, sky = jax.tree.unflatten(tree, leaves)
+def _log_target(structure, leaves, x: Float[Array, " label"]):
+    problem, star, sky = eqx.combine(jax.tree.unflatten(structure.tree, leaves), structure.static)
     return problem.log_target(star, sky, x)
 
 

@@ -4,6 +4,7 @@ While a run lasts, its folder holds `run.json`, what was asked for, and `chunks/
 of the chunks that are done. When all are, they become `summary.parquet`: where it is, the run is complete.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -42,6 +43,15 @@ def check_output(output: Path, *, resume: bool) -> None:
         raise UserError(f"the output folder {output} cannot be made: {existing} is not a folder; choose another.")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise UserError(f"the output folder {output} cannot be written: no permission in {existing}; choose another.")
+    if existing != output:
+        try:
+            output.mkdir(parents=True)
+            for path in (output, *output.absolute().parents):
+                if path == existing.absolute():
+                    break
+                path.rmdir()
+        except OSError as error:
+            raise UserError(f"the output folder {output} cannot be made: {error.strerror}; choose another.") from None
     held = [name for name in (_MANIFEST, _SUMMARY, _POSTERIOR, _CHUNKS) if (output / name).exists()]
     if held and not resume:
         raise UserError(
@@ -148,9 +158,16 @@ def _check_manifest(output: Path, settings: dict[str, Any]) -> None:
 def _write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Write under another name with the same ending, then rename: a file by this name is always complete."""
     partial = path.with_name(f"partial-{path.name}")
-    partial.unlink(missing_ok=True)
-    write(partial)
-    partial.replace(path)
+    try:
+        partial.unlink(missing_ok=True)
+        write(partial)
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}); make room and go on with --resume."
+        ) from None
 
 
 def _versions() -> dict[str, str]:

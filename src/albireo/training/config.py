@@ -10,6 +10,12 @@ from typing import Any
 from albireo.errors import UserError
 from albireo.model.domain import GREEN2020_BANDWIDTH
 
+_POSITIVE = (
+    *("iterations", "epochs", "batch_size", "learning_rate", "decay_iterations", "density_components"),
+    *("refine_batch_size", "refine_learning_rate", "chi2_cut_start", "chi2_cut_end", "chi2_cut_iterations"),
+)
+_NOT_NEGATIVE = ("l2", "l1", "refine_epochs", "max_first_reddening_err", "min_parallax_snr", "seed", "split_seed")
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
@@ -69,9 +75,17 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant."""
-        for name in ("iterations", "epochs", "batch_size", "learning_rate", "decay_iterations", "density_components"):
+        for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise UserError(f"training option {name} must be positive; got {getattr(self, name)!r}.")
+        for name in _NOT_NEGATIVE:
+            if not getattr(self, name) >= 0:
+                raise UserError(f"training option {name} must not be negative; got {getattr(self, name)!r}.")
+        for name, largest in (("seed", 2**32 - 1), ("split_seed", 2**32 - 1), ("density_components", 1000)):
+            if getattr(self, name) > largest:
+                raise UserError(f"training option {name} must be at most {largest}; got {getattr(self, name)!r}.")
+        if not self.bandwidth or not min(self.bandwidth.values()) > 0:
+            raise UserError(f"training option bandwidth must be positive; got {dict(self.bandwidth)!r}.")
         if not self.hidden or min(self.hidden) < 1:
             raise UserError(f"training option hidden must list sizes of at least 1; got {self.hidden!r}.")
         if len(self.split) != 3 or min(self.split) < 0 or abs(sum(self.split) - 1) > 1e-6 or self.split[0] == 0:

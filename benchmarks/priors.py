@@ -1,0 +1,63 @@
+"""What the choice of the prior does to stars whose parallax is withheld.
+
+    python -m benchmarks.priors [--stars 300]
+
+Two samples. Real stars of `green2020_stars.fits` (no sky positions: the priors' average over the sky): how many giants
+are expected (the sum of P(logg < 3.5)) and how many there are, and how the withheld parallaxes compare with those
+expected. Dwarfs among the planet hosts (logg > 4, with sky positions), which are no fair sample of the sky: how much
+farther they are put than their parallaxes say, and how often the 68 % interval holds the parallax's distance modulus.
+"""
+
+import argparse
+
+import numpy as np
+
+from albireo import Catalog, Importance, infer, list_priors, load_model, load_prior
+from benchmarks.real_stars import DATA
+
+
+def main() -> None:
+    """Print a row for each prior."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--stars", type=int, default=300)
+    num = parser.parse_args().stars
+    model = load_model("default")
+    survey = Catalog.read(DATA / "green2020_stars.fits", bands=model.bands, labels=model.labels)
+    survey = survey[np.random.default_rng(0).permutation(len(survey))[:num]]
+    hosts = Catalog.read(DATA / "planet_hosts.ecsv", bands=model.bands, labels=model.labels)
+    dwarfs = hosts[(hosts.theta[:, 1] > 4) & (hosts.parallax > 10 * hosts.parallax_err) & (hosts.n_bands > 4)]
+    dwarfs = dwarfs[np.random.default_rng(1).permutation(len(dwarfs))[:num]]
+    for name, _ in list_priors():
+        prior = load_prior(name, model)
+        print(f"\n{name}")
+        for report, catalog in ((_print_survey, survey), (_print_dwarfs, dwarfs)):
+            report(catalog, infer(catalog.without("parallax"), model=model, prior=prior, sampler=Importance()))
+
+
+def _print_survey(catalog, posterior) -> None:
+    logg, mu = (_draws(posterior, name) for name in ("logg", "distance_modulus"))
+    giants, expected = (catalog.theta[:, 1] < 3.5).sum(), (logg < 3.5).mean(axis=0).sum()
+    parallax = 10 ** (2 - mu / 5)
+    known = np.isfinite(catalog.parallax) & np.isfinite(mu[0])
+    pull = (catalog.parallax - parallax.mean(axis=0)) / np.hypot(parallax.std(axis=0), catalog.parallax_err)
+    low, median, high = np.percentile(pull[known], (15.87, 50, 84.13))
+    ratio = catalog.parallax[known].sum() / parallax.mean(axis=0)[known].sum()
+    print(f"  {len(catalog)} stars: giants {giants}, expected {expected:.1f}")
+    print(f"  parallax − expected: median {median:+.2f}, robust width {(high - low) / 2:.2f} σ; sums {ratio:.3f} : 1")
+
+
+def _print_dwarfs(catalog, posterior) -> None:
+    low, median, high = np.percentile(_draws(posterior, "distance_modulus"), (15.87, 50, 84.13), axis=0)
+    beyond = median - (10 - 5 * np.log10(catalog.parallax))
+    inside = (low < median - beyond) & (median - beyond < high)
+    sampled = np.isfinite(median)
+    print(f"  {sampled.sum()} dwarfs: μ − μ(parallax), median {np.median(beyond[sampled]):+.2f} mag")
+    print(f"  68 % interval holds μ(parallax) of {inside[sampled].mean():.0%}")
+
+
+def _draws(posterior, name: str):
+    return np.asarray(posterior.tree["posterior"][name]).reshape(-1, posterior.tree["posterior"].sizes["star"])
+
+
+if __name__ == "__main__":
+    main()
