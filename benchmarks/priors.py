@@ -9,6 +9,8 @@ farther they are put than their parallaxes say, and how often the 68 % interval 
 """
 
 import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -27,11 +29,34 @@ def main() -> None:
     hosts = Catalog.read(DATA / "planet_hosts.ecsv", bands=model.bands, labels=model.labels)
     dwarfs = hosts[(hosts.theta[:, 1] > 4) & (hosts.parallax > 10 * hosts.parallax_err) & (hosts.n_bands > 4)]
     dwarfs = dwarfs[np.random.default_rng(1).permutation(len(dwarfs))[:num]]
-    for name, _ in list_priors():
-        prior = load_prior(name, model)
+    with TemporaryDirectory() as folder:
+        priors = {name: load_prior(name, model) for name, _ in list_priors()}
+        priors["milky-way behind a 3-d dust map"] = load_prior(_behind_map(Path(folder)), model)
+    for name, prior in priors.items():
         print(f"\n{name}")
         for report, catalog in ((_print_survey, survey), (_print_dwarfs, dwarfs)):
             report(catalog, infer(catalog.without("parallax"), model=model, prior=prior, sampler=Importance()))
+
+
+def _behind_map(folder: Path) -> Path:
+    """The prior milky-way with the 3-d map of the data folder."""
+    path = folder / "mapped.toml"
+    path.write_text(
+        f"""description = "milky-way behind a 3-d dust map"
+extends = "milky-way"
+[dust]
+kind = "map"
+file = "{DATA.resolve() / "dust" / "dust3d_rybizki_nside32.npy"}"
+ordering = "nested"
+first_distance_modulus_mag = 4.0
+last_distance_modulus_mag = 18.875
+reliable_from_mag = 6.0
+reliable_to_mag = 18.875
+fractional_scatter = 0.2
+absolute_scatter_mag = 0.03
+"""
+    )
+    return path
 
 
 def _print_survey(catalog, posterior) -> None:

@@ -327,7 +327,7 @@ def test_train_writes_a_model_that_infer_takes(capsys, tmp_path, green2020_stars
     code, _, err = run(capsys, *arguments)
     assert code == 2
     assert "already there" in err
-    options = ["--model", tmp_path / "model.safetensors", "--limit", 2]
+    options = ["--model", tmp_path / "model.safetensors", "--limit", 2, "--sampler", "importance"]
     assert infer(capsys, STARS, "-o", tmp_path / "run", *options)[0] == 0
 
 

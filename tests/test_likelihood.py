@@ -67,7 +67,7 @@ def test_distance_and_reddening_drawn_back_follow_their_conditional(model, milky
     grid_mu, grid_reddening, log_p, _ = brute_force(model, milky_way, star, theta, mu, reddening)
     p = np.exp(log_p - log_p.max())
     keys = jax.random.split(jax.random.key(0), 4000)
-    sky = sightline(milky_way, star.position)
+    sky = eqx.filter_jit(sightline)(milky_way, star.position)
     draw = jax.jit(
         jax.vmap(lambda key: likelihood.draw_distance_and_reddening(model, milky_way, star, sky, theta, key))
     )
@@ -86,7 +86,7 @@ def test_gradient_of_the_marginal_matches_finite_differences(model, milky_way):
             lambda theta: likelihood.log_marginal(model64, prior64, star64, sightline(prior64, star64.position), theta)
         )
         theta = jnp.array([5700.0, 4.4, 0.05])
-        gradient = jax.grad(f)(theta)
+        gradient = eqx.filter_jit(jax.grad(f))(theta)
         for i, step in enumerate((1.0, 1e-3, 1e-3)):
             shift = step * jnp.eye(3)[i]
             assert gradient[i] == pytest.approx(float((f(theta + shift) - f(theta - shift)) / (2 * step)), rel=1e-3)

@@ -15,7 +15,7 @@ from albireo.catalog import Catalog
 from albireo.flags import Flag
 from albireo.model import StellarModel
 from albireo.model.domain import MIN_DENSITY_ABSOLUTE, MIN_DENSITY_COLOR, Domain
-from albireo.priors import sightline
+from albireo.priors import Prior, sightline
 from albireo.samplers import Batch, Problem
 
 _NUM_DOMAIN_DRAWS = 32
@@ -59,6 +59,7 @@ def certify(
         Flag.PARALLAX_TENSION: _parallax_tension(posterior, catalog),
         Flag.FEW_BANDS: catalog.n_bands < flags.MIN_BANDS,
         Flag.BAD_INPUT: catalog.bad_input,
+        Flag.OUTSIDE_DUST_MAP: _outside_dust_map(problem.prior, posterior, catalog),
     }
     sampled_only = {flag: condition & ~failed for flag, condition in conditions.items() if flag not in _OF_INPUT}
     stats["flags"] = _combine(conditions | sampled_only)
@@ -142,6 +143,18 @@ def _outside_domain(model: StellarModel, theta: Float[np.ndarray, "draw star lab
 @eqx.filter_jit
 def _density(domain: Domain, theta: Float[Array, "draw star label"]) -> Float[Array, "draw star 1+band"]:
     return jax.lax.map(domain.density, theta)
+
+
+def _outside_dust_map(prior: Prior, posterior: xr.Dataset, catalog: Catalog):
+    """Whether the prior says that it does not know the dust at the star's median distance."""
+    reliable = getattr(prior, "dust_is_reliable", None)
+    known = np.isfinite(catalog.glon)
+    if reliable is None or not known.any():
+        return np.zeros(len(catalog), bool)
+    mu = np.median(posterior["distance_modulus"].values, axis=(0, 1))
+    position = np.stack([catalog.glon, catalog.glat], axis=-1)
+    at = jax.jit(jax.vmap(reliable))(jnp.asarray(np.nan_to_num(mu)), jnp.asarray(np.nan_to_num(position)))
+    return known & ~np.asarray(at)
 
 
 def _prior_dominated(problem: Problem, theta: Float[np.ndarray, "draw star label"]):

@@ -109,28 +109,33 @@ def test_settings_out_of_range_are_refused(sampler, settings):
 
 
 def some_stars(model) -> tuple[Catalog, Catalog]:
-    """Two planet hosts, a giant and a dwarf, with a parallax; two simulated giants, which might be dwarfs, without."""
+    """Two planet hosts, a dwarf and a giant, with a parallax; two simulated giants, which might be dwarfs, without."""
     hosts = Catalog.read(PLANET_HOSTS)
-    return hosts[[0, 60]], simulate(model, (GIANT,) * 2).without("parallax")
+    return hosts[[60, 0]], simulate(model, (GIANT,) * 2).without("parallax")
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["with parallax", "without parallax"])
 def test_the_three_samplers_agree_on_stars(model, milky_way, which):
-    """Medians and 68 % intervals: a thousandth of the mass far off moves standard deviations, not them."""
+    """Medians and 68 % intervals: a thousandth of the mass far off moves standard deviations, not them.
+
+    Nested sampling, the slowest, takes the first star of each pair.
+    """
     catalog = some_stars(model)[which]
     summaries = {
-        name: infer(catalog, model=model, prior=milky_way, sampler=sampler, seed=5).summary()
+        name: infer(
+            catalog[:1] if name == "nested" else catalog, model=model, prior=milky_way, sampler=sampler, seed=5
+        ).summary()
         for name, sampler in SAMPLERS.items()
     }
-    for name in ("nuts", "nested"):
+    for name, num in (("nuts", 2), ("nested", 1)):
         for variable in (*model.labels, "distance_modulus", "reddening"):
             ours, reference = (
-                np.array([summaries[each][f"{variable}_{p}"] for p in ("p16", "p50", "p84")], float)
+                np.array([summaries[each][f"{variable}_{p}"][:num] for p in ("p16", "p50", "p84")], float)
                 for each in (name, "importance")
             )
             width = (reference[2] - reference[0]) / 2
             # At least 800 effective draws each: five standard errors of a difference of medians, 1.25 σ/√n each.
             np.testing.assert_array_less(np.abs(ours[1] - reference[1]), 5 * 1.25 * width * np.sqrt(2 / 800))
             np.testing.assert_allclose((ours[2] - ours[0]) / 2, width, rtol=0.2)
-        log_evidence = (summaries[each]["log_evidence"] for each in (name, "importance"))
+        log_evidence = (summaries[each]["log_evidence"][:num] for each in (name, "importance"))
         np.testing.assert_allclose(*log_evidence, atol=0.5)

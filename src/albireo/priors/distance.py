@@ -31,6 +31,11 @@ class Metallicity(NamedTuple):
 class DistancePrior(eqx.Module):
     """Space densities of one or several components, and the metallicities of their stars."""
 
+    @property
+    @abc.abstractmethod
+    def depends_on_position(self) -> bool:
+        """Whether the direction matters."""
+
     @abc.abstractmethod
     def log_number(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Float[Array, " component"]:
         """Log number of stars of every component per unit μ and solid angle, on one scale for all the sky."""
@@ -98,6 +103,11 @@ class SameEverywhere(DistancePrior):
     """
 
     feh: "MetallicityGradient"
+
+    @property
+    def depends_on_position(self) -> bool:
+        """No."""
+        return False
 
     def metallicity(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Metallicity:
         """The same at every place."""
@@ -228,6 +238,11 @@ class Galaxy(DistancePrior):
     solar_radius: float
     solar_height: float
     names: tuple[str, ...] = eqx.field(static=True)
+
+    @property
+    def depends_on_position(self) -> bool:
+        """Yes."""
+        return True
 
     def log_number(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Float[Array, " component"]:
         """log ρ + 3 log d of every component."""

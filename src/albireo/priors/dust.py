@@ -1,13 +1,21 @@
 """Dust priors p(E | μ, sky) on E ≥ 0."""
 
 import abc
+import logging
+from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Bool, Float
 
-from albireo.priors.distance import distance_kpc
+from albireo.errors import UserError
+from albireo.priors.distance import MU_MAX, MU_MIN, distance_kpc
 from albireo.priors.reddening import Reddening
+
+logging.getLogger("jax_healpy").setLevel(logging.ERROR)  # single precision is enough to find pixels of this size
+import jax_healpy  # noqa: E402
 
 
 class DustPrior(eqx.Module):
@@ -21,6 +29,11 @@ class DustPrior(eqx.Module):
     @abc.abstractmethod
     def reddening_given_distance(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Reddening:
         """p(E | μ, sky) at distance modulus μ [mag] and Galactic position [deg]."""
+
+    def is_reliable(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Bool[Array, ""]:
+        """Whether the dust was measured there; a smooth law claims nothing of the kind and is taken to hold."""
+        del position
+        return jnp.ones_like(mu, bool)
 
 
 class TruncatedNormal(DustPrior):
@@ -90,3 +103,152 @@ class DustDisc(DustPrior):
         rate = jnp.maximum(sin_b, 1e-3) / self.scale_height
         column = -jnp.expm1(-rate * distance_kpc(mu)) / rate
         return Reddening.exponential((self.floor + self.midplane * column).astype(jnp.result_type(mu)))
+
+
+class DustMap(DustPrior):
+    """A 3-d map: a Gaussian about the map's cumulative reddening, cut off below 0.
+
+    Its width is √((fractional · E)² + absolute²) where the map is reliable. Nearer and farther the map is a guess: the
+    width there is as large as the reddening, and at least 0.1 mag.
+
+    Attributes:
+        reddening: cumulative reddening of every HEALPix pixel (nested, Galactic) at even steps of μ [mag].
+        first: distance modulus of the first step [mag].
+        step: between two steps [mag].
+        nearest: distance moduli of every pixel from which the map is reliable [mag].
+        farthest: and up to which [mag].
+        fractional: scatter about the map, as a fraction of it.
+        absolute: scatter about the map [mag].
+    """
+
+    reddening: Float[Array, "pixel step"]
+    first: float
+    step: float
+    nearest: Float[Array, " pixel"]
+    farthest: Float[Array, " pixel"]
+    fractional: float
+    absolute: float
+
+    @classmethod
+    def from_array(
+        cls,
+        reddening: Float[np.ndarray, "pixel step"],
+        distance_modulus: Float[np.ndarray, " step"],
+        *,
+        nested: bool = True,
+        nearest: Float[np.ndarray, " pixel"] | float = -np.inf,
+        farthest: Float[np.ndarray, " pixel"] | float = np.inf,
+        fractional: float = 0.2,
+        absolute: float = 0.03,
+    ) -> "DustMap":
+        """From the reddening within each distance, of every pixel of the sky in Galactic coordinates.
+
+        Args:
+            reddening: cumulative, in the units of SFD [mag]; kept in half precision.
+            distance_modulus: of its columns, at even steps [mag].
+            nested: the order of the pixels: nested, or else ring.
+            nearest: distance modulus from which the map is reliable, in the same order of pixels or one for all.
+            farthest: and up to which; by default the ends of the map.
+            fractional: scatter about the map, as a fraction of it.
+            absolute: scatter about the map [mag].
+
+        Raises:
+            UserError: not a whole sky, steps that are not even, or values that are not finite or below 0.
+        """
+        import healpy
+
+        values, mu = np.asarray(reddening), np.asarray(distance_modulus, float)
+        nside = np.sqrt(len(values) / 12)
+        if values.ndim != 2 or nside != int(nside) or not healpy.isnsideok(int(nside), nest=True):
+            raise UserError(
+                "a dust map needs a row for each of the 12·nside² pixels of the sky, nside a power of 2; "
+                f"it has the shape {values.shape}."
+            )
+        steps = np.diff(mu)
+        if mu.shape != (values.shape[1],) or len(mu) < 2 or steps[0] <= 0 or np.ptp(steps) > 1e-3 * steps[0]:
+            raise UserError(
+                f"a dust map of {values.shape[1]} columns needs as many distance moduli, rising in even steps; "
+                f"got {mu.size}."
+            )
+        if not np.all(np.isfinite(values) & (values >= 0)):
+            bad = int(np.sum(~np.all(np.isfinite(values) & (values >= 0), axis=1)))
+            raise UserError(
+                f"a dust map needs finite reddenings of at least 0; {bad} pixels have others: fill them first."
+            )
+        order = slice(None) if nested else healpy.nest2ring(healpy.npix2nside(len(values)), np.arange(len(values)))
+        nearest, farthest = (
+            np.broadcast_to(np.asarray(limit, float), len(values))[order] for limit in (nearest, farthest)
+        )
+        return cls(
+            jnp.asarray(values[order], jnp.float16),
+            float(mu[0]),
+            float(mu[1] - mu[0]),
+            jnp.asarray(np.clip(nearest, mu[0], MU_MAX), jnp.float32),
+            jnp.asarray(np.clip(farthest, MU_MIN, mu[-1]), jnp.float32),
+            fractional,
+            absolute,
+        )
+
+    @classmethod
+    def from_query(
+        cls,
+        query: Callable[..., Any],
+        *,
+        nside: int = 32,
+        distance_modulus: Float[np.ndarray, " step"] | None = None,
+        **settings: Any,
+    ) -> "DustMap":
+        """From a map of the `dustmaps` package, asked at the centre of every pixel.
+
+        Args:
+            query: for instance `BayestarQuery()`: called with an astropy SkyCoord that has distances.
+            nside: of the HEALPix pixels: 32 is 1.8°, and 40 MB while it is made.
+            distance_modulus: where to ask; by default every 0.125 mag from 4 to 19 [mag].
+            settings: as `from_array` takes them.
+
+        Raises:
+            UserError: the query fails, or does not cover the sky.
+        """
+        import astropy.units as u
+        import healpy
+        from astropy.coordinates import SkyCoord
+
+        mu = np.arange(4, 19.01, 0.125) if distance_modulus is None else np.asarray(distance_modulus, float)
+        glon, glat = healpy.pix2ang(nside, np.arange(healpy.nside2npix(nside)), nest=True, lonlat=True)
+        distance = 10 ** (mu / 5 + 1) * u.pc
+        where = SkyCoord(glon[:, None] * u.deg, glat[:, None] * u.deg, distance=distance[None], frame="galactic")
+        try:
+            reddening = np.asarray(query(where), float)
+        except Exception as error:  # whatever a foreign map may raise
+            raise UserError(f"the dust map could not be asked: {type(error).__name__}: {error}.") from error
+        return cls.from_array(reddening, mu, **settings)
+
+    @property
+    def depends_on_position(self) -> bool:
+        """Yes."""
+        return True
+
+    def mean(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Float[Array, ""]:
+        """The map's reddening [mag], linear between its steps; nearer than the first it falls as the distance."""
+        x = (mu - self.first) / self.step
+        last = self.reddening.shape[1] - 1
+        i = jnp.clip(jnp.floor(x), 0, last - 1).astype(int)
+        along = self.reddening[self._pixel(position)].astype(jnp.result_type(mu))
+        inside = along[i] + jnp.clip(x - i, 0, 1) * (along[i + 1] - along[i])
+        return inside * jnp.minimum(10 ** (0.2 * (mu - self.first)), 1.0)
+
+    def is_reliable(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Bool[Array, ""]:
+        """Whether this distance is within the pixel's range."""
+        pixel = self._pixel(position)
+        return (mu >= self.nearest[pixel]) & (mu <= self.farthest[pixel])
+
+    def reddening_given_distance(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Reddening:
+        """A Gaussian about the map, truncated at 0."""
+        mean = self.mean(mu, position)
+        reliable = self.is_reliable(mu, position)
+        fractional, absolute = jnp.where(reliable, self.fractional, 1.0), jnp.where(reliable, self.absolute, 0.1)
+        return Reddening.truncated_normal(mean, jnp.hypot(fractional * mean, absolute).astype(mean.dtype))
+
+    def _pixel(self, position):
+        nside = int(np.sqrt(self.reddening.shape[0] // 12))
+        return jax_healpy.ang2pix(nside, position[0], position[1], nest=True, lonlat=True)

@@ -4,10 +4,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from albireo.priors import distance
-from albireo.priors.distance import DistancePrior, Galaxy, Metallicity, interpolate
+from albireo.priors.distance import DistancePrior, Metallicity, interpolate
 from albireo.priors.dust import DustPrior
 from albireo.priors.lines_of_sight import Sightline, tabulate
 from albireo.priors.reddening import Reddening
@@ -36,7 +36,7 @@ class GalacticPrior(eqx.Module):
     @property
     def depends_on_position(self) -> bool:
         """Whether a star without a position gets an average over the sky."""
-        return isinstance(self.distance, Galaxy) or self.dust.depends_on_position
+        return self.distance.depends_on_position or self.dust.depends_on_position
 
     def sightline(self, position: Float[Array, " 2"]) -> Sightline:
         """Tabulate the prior along a line of sight [deg], or its average over the sky where the position is NaN."""
@@ -63,6 +63,10 @@ class GalacticPrior(eqx.Module):
         theta = self.stars.sample(key_stars, component, metallicity)
         reddening = jax.vmap(lambda p, key: p.sample(key))(at.reddening, jax.random.split(key_dust, num_samples))
         return theta, mu, reddening
+
+    def dust_is_reliable(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Bool[Array, ""]:
+        """Whether the dust prior rests on a measurement at this distance in this direction [deg]."""
+        return self.dust.is_reliable(mu, position)
 
     def reddening_given_distance(self, mu: Float[Array, ""], sky: Sightline) -> Reddening:
         """p(E | μ, sky)."""

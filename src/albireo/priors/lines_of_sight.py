@@ -14,9 +14,9 @@ from albireo.priors.distance import DistancePrior, Metallicity, grid
 from albireo.priors.dust import DustPrior
 from albireo.priors.reddening import Reddening
 
-# A star anywhere on the sky is in one of these zones of |sin b|; in each the dust is that at one latitude.
+# A star anywhere on the sky is in one of the zones of |sin b| between these.
 _ZONE_EDGES = (0.0, 0.1, 0.35, 1.0)
-_ZONE_SIN_B = (0.04, 0.2, 0.6)
+_NOTHING = -1e9  # log weight of a component that is not there
 
 
 class Sightline(NamedTuple):
@@ -38,13 +38,16 @@ def tabulate(stars: DistancePrior, dust: DustPrior, position: Float[Array, " 2"]
     mu = jnp.asarray(grid(), position.dtype)
     log_number = jax.vmap(lambda mu: stars.log_number(mu, position))(mu)
     metallicity = jax.vmap(lambda mu: stars.metallicity(mu, position))(mu)
-    reddening = _reddening_in_zones(dust, jnp.broadcast_to(position, (_num_zones(dust), 2)))
-    only_first = jnp.where(jnp.arange(_num_zones(dust)) == 0, 0.0, -1e9).astype(position.dtype)
-    return Sightline(
-        distance.normalise(log_number),
-        metallicity,
-        _weigh(reddening, jnp.broadcast_to(only_first, (mu.size, only_first.size))),
+    reddening = jax.vmap(lambda mu: dust.reddening_given_distance(mu, position))(mu)
+    # The zones of the average take the places of as many components, here without weight.
+    spare = _num_zones(dust) - 1
+    padded = Reddening(
+        *(
+            jnp.concatenate([values, jnp.broadcast_to(fill, (mu.size, spare)).astype(values.dtype)], axis=1)
+            for values, fill in zip(vars(reddening).values(), (_NOTHING, -1.0, 0.0), strict=True)
+        )
     )
+    return Sightline(distance.normalise(log_number), metallicity, padded)
 
 
 def log_seen(
@@ -66,30 +69,19 @@ def log_seen(
 
 
 def _num_zones(dust: DustPrior) -> int:
-    return len(_ZONE_SIN_B) if dust.depends_on_position else 1
-
-
-def _reddening_in_zones(dust: DustPrior, positions: Float[Array, "zone 2"]) -> Reddening:
-    """p(E | μ) at each position, axes (grid, zone, component)."""
-    mu = jnp.asarray(grid(), positions.dtype)
-    at = jax.vmap(jax.vmap(dust.reddening_given_distance, in_axes=(None, 0)), in_axes=(0, None))
-    return at(mu, positions)
-
-
-def _weigh(reddening: Reddening, log_weight: Float[Array, "grid zone"]) -> Reddening:
-    """The mixture over zones, axes (grid, component)."""
-    weighted = Reddening(reddening.log_weight + log_weight[:, :, None], reddening.linear, reddening.precision)
-    return jax.tree.map(lambda a: a.reshape(a.shape[0], -1), weighted)
+    return len(_ZONE_EDGES) - 1 if dust.depends_on_position else 1
 
 
 def average_over_sky(stars: DistancePrior, dust: DustPrior) -> Sightline:
     """Over the pixels of a HEALPix map (nside 16: 3.7° pixels), each counted by the stars it holds.
 
     The metallicities of a component at one distance, a mixture over pixels, become the Gaussian of the same mean and
-    width.
+    width; the reddenings in each zone of latitude an exponential of the same mean.
     """
     import healpy
 
+    if not (stars.depends_on_position or dust.depends_on_position):
+        return eqx.filter_jit(tabulate)(stars, dust, jnp.zeros(2, jnp.float32))
     glon, glat = healpy.pix2ang(16, np.arange(healpy.nside2npix(16)), lonlat=True)
     sin_b = np.abs(np.sin(np.radians(glat)))
     zone = np.digitize(sin_b, _ZONE_EDGES[1:-1]) if dust.depends_on_position else np.zeros(len(sin_b), int)
@@ -112,10 +104,14 @@ def _average(stars: DistancePrior, dust: DustPrior, positions, zone, mu) -> Sigh
         logsumexp(jnp.where((zone == number)[:, None], in_pixel, -jnp.inf), axis=0)
         for number in range(_num_zones(dust))
     ]
-    latitude = jnp.degrees(jnp.arcsin(jnp.asarray(_ZONE_SIN_B[: _num_zones(dust)])))
-    reddening = _reddening_in_zones(dust, jnp.stack([jnp.zeros_like(latitude), latitude], axis=-1))
+    if dust.depends_on_position:
+        each = over(lambda mu, position: dust.reddening_given_distance(mu, position).mean)
+        mean_reddening = [jnp.mean(each, axis=0, where=(zone == number)[:, None]) for number in range(len(in_zone))]
+        linear = -1 / jnp.stack(mean_reddening, axis=-1)
+        log_weight = jax.nn.log_softmax(jnp.stack(in_zone, axis=-1), axis=-1)
+        reddening = Reddening(log_weight, linear, jnp.zeros_like(linear))
+    else:
+        reddening = jax.vmap(lambda mu: dust.reddening_given_distance(mu, positions[0]))(mu)
     return Sightline(
-        distance.normalise(logsumexp(log_number, axis=0)),
-        Metallicity(mean, jnp.sqrt(variance)),
-        _weigh(reddening, jax.nn.log_softmax(jnp.stack(in_zone, axis=-1), axis=-1)),
+        distance.normalise(logsumexp(log_number, axis=0)), Metallicity(mean, jnp.sqrt(variance)), reddening
     )

@@ -6,6 +6,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from albireo.errors import UserError
 from albireo.model import StellarModel
 from albireo.priors.base import Prior
@@ -19,7 +21,7 @@ from albireo.priors.distance import (
     Halo,
     MetallicityGradient,
 )
-from albireo.priors.dust import DustDisc, Exponential, TruncatedNormal
+from albireo.priors.dust import DustDisc, DustMap, Exponential, TruncatedNormal
 from albireo.priors.galactic import GalacticPrior
 from albireo.priors.isochrones import AGE_EDGES
 from albireo.priors.lines_of_sight import Sightline, average_over_sky
@@ -244,11 +246,39 @@ def _population(section: _Section) -> tuple[MetallicityGradient, Population | No
     return feh, population
 
 
+def _dust_map(section: _Section) -> DustMap:
+    file = section.path.parent / section.text("file")
+    try:
+        reddening = np.load(file, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{section.path}: {section.where}.file {file} cannot be read ({error}); "
+            "name a .npy file with a row for each HEALPix pixel."
+        ) from None
+    ordering = section.text("ordering")
+    if ordering not in ("nested", "ring"):
+        raise UserError(f"{section.path}: {section.where}.ordering must be nested or ring; got {ordering!r}.")
+    first, last = (section.number(f"{end}_distance_modulus_mag", positive=False) for end in ("first", "last"))
+    try:
+        return DustMap.from_array(
+            reddening,
+            np.linspace(first, last, reddening.shape[-1]),
+            nested=ordering == "nested",
+            nearest=section.number("reliable_from_mag", positive=False),
+            farthest=section.number("reliable_to_mag", positive=False),
+            fractional=section.number("fractional_scatter"),
+            absolute=section.number("absolute_scatter_mag"),
+        )
+    except UserError as error:
+        raise UserError(f"{section.path}: {section.where}.file {file}: {error}") from None
+
+
 _DUSTS: dict[str, Callable[[_Section], Any]] = {
     "exponential": lambda section: Exponential(section.number("mean_mag")),
     "truncated-normal": lambda section: TruncatedNormal(
         section.number("mean_mag", positive=False), section.number("std_mag")
     ),
+    "map": _dust_map,
     "disc": lambda section: DustDisc(
         section.number("midplane_mag_per_kpc"), section.number("scale_height_kpc"), section.number("floor_mag")
     ),

@@ -51,6 +51,12 @@ class Reddening(eqx.Module):
         precision = self.precision[k]
         return jnp.where(precision > 0, jnp.maximum(self.linear[k], 0) / jnp.where(precision > 0, precision, 1), 0)
 
+    @property
+    def mean(self) -> Float[Array, ""]:
+        """⟨E⟩ [mag]: of each component the derivative of log ∫ exp(linear·E − ½ precision·E²) dE by `linear`."""
+        slope = jax.vmap(jax.grad(_log_half_line_integral))(self.linear, self.precision)
+        return jnp.sum(jnp.exp(self.log_weight) * slope)
+
     def log_prob(self, reddening: Float[Array, ""]) -> Float[Array, ""]:
         """Logarithm of the density [mag⁻¹]; −inf below 0."""
         safe = jnp.maximum(reddening, 0)
