@@ -324,8 +324,10 @@ def priors_command() -> None:
     """List the priors known by name."""
     from albireo.priors import list_priors
 
-    for name, description in list_priors():
-        typer.echo(f"{name:12} {description}")
+    priors = list_priors()
+    width = max(len(name) for name, _ in priors)
+    for name, description in priors:
+        typer.echo(f"{name:{width}}  {description}")
 
 
 @app.command("models")
