@@ -27,7 +27,7 @@ def sample_with_numpyro(model, prior, star, start, covariance):
     kernel = NumPyroNUTS(
         potential_fn=potential, dense_mass=True, inverse_mass_matrix=covariance, adapt_mass_matrix=False
     )
-    mcmc = MCMC(kernel, num_warmup=200, num_samples=1000, num_chains=4, chain_method="vectorized", progress_bar=False)
+    mcmc = MCMC(kernel, num_warmup=200, num_samples=4000, num_chains=4, chain_method="vectorized", progress_bar=False)
     mcmc.run(jax.random.key(2), init_params=start)
     return np.asarray(mcmc.get_samples(group_by_chain=True))
 
@@ -44,6 +44,7 @@ def test_importance_sampler_agrees_with_numpyro_over_all_dimensions(model, milky
         theirs = sample_with_numpyro(*exact, jnp.asarray(z[:4]), jnp.asarray(np.cov(z.T)))
     assert np.max(gelman_rubin(theirs)) < 1.02
     ours, theirs = (np.column_stack([draws, np.exp(draws[:, 4])]) for draws in (z, theirs.reshape(-1, 5)))
-    # Had NumPyro's 4,000 draws the worth of 500, means would be good to 4.5 % of a width and widths to 3 %.
+    # Had NumPyro's 16,000 draws the worth of 500, means would be good to 4.5 % of a width and widths to 3 %; a quarter
+    # of them still misses part of the long tail of log E towards no dust.
     np.testing.assert_array_less(np.abs(theirs.mean(axis=0) - ours.mean(axis=0)), 0.2 * ours.std(axis=0))
     np.testing.assert_allclose(theirs.std(axis=0), ours.std(axis=0), rtol=0.12)
