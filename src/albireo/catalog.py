@@ -221,13 +221,7 @@ def _photometry(columns: Columns, bands: Sequence[str]):
     for band in set(found) - set(used):
         warnings.warn(f"band {band} is not used: there is no column {band}_err.", stacklevel=4)
     mag, mag_err, bad = zip(*(_magnitudes(columns, band) for band in used), strict=True)
-    values = np.concatenate(mag)
-    values = values[np.isfinite(values)]
-    if len(values) >= _ENOUGH_TO_JUDGE and 2 * np.sum(values < _BRIGHT_MAG) > len(values):
-        raise UserError(
-            f"the bands must hold magnitudes; most of their values are none (median {np.median(values):.4g}), "
-            "convert fluxes to magnitudes."
-        )
+    _refuse_fluxes(np.concatenate(mag), "the bands")  # a short table has too few values in each
     if not np.isfinite(mag).any():
         raise UserError("no star can be used: no row has a magnitude with a positive error; check the columns.")
     return tuple(used), np.stack(mag, axis=1), np.stack(mag_err, axis=1), np.any(bad, axis=0)
@@ -246,13 +240,18 @@ def _magnitudes(columns: Columns, band: str):
     mag = np.where(marked, np.nan, mag)
     given = ~np.isnan(mag)
     outside = given & ~((mag >= _MAG_RANGE[0]) & (mag <= _MAG_RANGE[1]))
-    too_bright = given.sum() >= _ENOUGH_TO_JUDGE and 2 * np.sum(mag[given] < _BRIGHT_MAG) > given.sum()
-    if 2 * outside.sum() > given.sum() or too_bright:
+    _refuse_fluxes(mag, f"column {band}", always=2 * outside.sum() > given.sum())
+    return _valid(np.where(outside, np.nan, mag), err, outside | (given & (np.isinf(err) | (err <= 0))))
+
+
+def _refuse_fluxes(mag: Float[np.ndarray, " value"], where: str, *, always: bool = False) -> None:
+    """Refuse values most of which are brighter than nearly all stars, if there are enough of them to judge."""
+    given = mag[~np.isnan(mag)]
+    if always or (len(given) >= _ENOUGH_TO_JUDGE and 2 * np.sum(given < _BRIGHT_MAG) > len(given)):
         raise UserError(
-            f"column {band} must hold magnitudes; most of its values are none (median {np.nanmedian(mag):.4g}), "
+            f"{where} must hold magnitudes; most values are none (median {np.median(given):.4g}), "
             "convert fluxes to magnitudes."
         )
-    return _valid(np.where(outside, np.nan, mag), err, outside | (given & (np.isinf(err) | (err <= 0))))
 
 
 def _measured(columns: Columns, name: str, unit: u.UnitBase):

@@ -147,14 +147,18 @@ def _density(domain: Domain, theta: Float[Array, "draw star label"]) -> Float[Ar
 
 def _outside_dust_map(prior: Prior, posterior: xr.Dataset, catalog: Catalog):
     """Whether the prior says that it does not know the dust at the star's median distance."""
-    reliable = getattr(prior, "dust_is_reliable", None)
     known = np.isfinite(catalog.glon)
-    if reliable is None or not known.any():
+    if not hasattr(prior, "dust_is_reliable") or not known.any():
         return np.zeros(len(catalog), bool)
     mu = np.median(posterior["distance_modulus"].values, axis=(0, 1))
     position = np.stack([catalog.glon, catalog.glat], axis=-1)
-    at = jax.jit(jax.vmap(reliable))(jnp.asarray(np.nan_to_num(mu)), jnp.asarray(np.nan_to_num(position)))
+    at = _dust_is_reliable(prior, jnp.asarray(np.nan_to_num(mu)), jnp.asarray(np.nan_to_num(position)))
     return known & ~np.asarray(at)
+
+
+@eqx.filter_jit
+def _dust_is_reliable(prior, mu: Float[Array, " star"], position: Float[Array, "star 2"]) -> Bool[Array, " star"]:
+    return jax.vmap(prior.dust_is_reliable)(mu, position)
 
 
 def _prior_dominated(problem: Problem, theta: Float[np.ndarray, "draw star label"]):

@@ -229,6 +229,7 @@ feh_vertical_gradient_per_kpc = 0.0
             "add a table [distance.population]",
         ),
         (FLAT.replace('"training"', '"theory"'), "stars.kind must be one of"),
+        (FLAT + FLAT_POPULATION, "remove one of them"),
         (FLAT + FLAT_POPULATION.replace("oldest_gyr = 9", "oldest_gyr = 2"), "ages must rise"),
         ('extends = "nowhere"\n' + FLAT, "extends must be one of"),
         ("extra = 1\n" + FLAT, "unknown key 'extra'"),

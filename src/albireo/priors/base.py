@@ -14,7 +14,8 @@ class Prior(Protocol):
 
     `sky` is the star's Galactic longitude and latitude [deg], shape (2,), NaN where unknown. A prior that has work to
     do once a star (a table along the line of sight, say) adds a method `sightline(position)`; `sky` is then what that
-    returns. All three are called for one star inside `jax.jit` and `jax.vmap`.
+    returns. One whose dust is known only so far adds `dust_is_reliable(mu, position)`: beyond, stars are flagged
+    `outside_dust_map`. All three are called for one star inside `jax.jit` and `jax.vmap`.
     """
 
     def log_prob(

@@ -149,6 +149,11 @@ def _build_stars(
         brightest = section.number("brightest_mag", positive=False)
         faintest = section.number("faintest_mag", positive=False)
         section.done()
+        given = [name for name, population in populations.items() if population]
+        if given:
+            raise UserError(
+                f'{section.path}: [{given[0]}.population] is for stars.kind "isochrones"; remove one of them.'
+            )
         if brightest >= faintest:
             raise UserError(f"{section.path}: stars.brightest_mag must be less than stars.faintest_mag; mend them.")
         return TrainingStars.build(model, anywhere, brightest=brightest, faintest=faintest)

@@ -184,7 +184,7 @@ class IsochroneStars(StarsPrior):
         teff, logg, feh = theta
         num_components = self.weight.shape[-1]
         positive = jnp.maximum(teff, 1.0)
-        i, in_feh = _spline(jnp.clip(feh, FEH.first, FEH.nodes[-1]), FEH, num_before=1)
+        i, in_feh = _spline(feh, FEH, num_before=1)
         j, in_log_teff = _spline(jnp.log10(positive), LOG_TEFF)
         k, in_logg = _spline(logg, LOGG)
         nodes = jax.lax.dynamic_slice(self.weight, (i, j, k, 0), (4, 4, 4, num_components))
@@ -198,7 +198,7 @@ class IsochroneStars(StarsPrior):
         """A metallicity, a node by its weight there, and a place about the node by its B-spline."""
         key_feh, key_node, key_cell, *keys = jax.random.split(key, 5)
         feh = metallicity.mean + metallicity.std * jax.random.normal(key_feh, component.shape)
-        i, in_feh = jax.vmap(lambda feh: _spline(jnp.clip(feh, FEH.first, FEH.nodes[-1]), FEH, num_before=1))(feh)
+        i, in_feh = jax.vmap(lambda feh: _spline(feh, FEH, num_before=1))(feh)
         row = i + jax.random.categorical(key_node, jnp.log(in_feh))
         cumulative = jnp.cumsum(self.weight.reshape(self.weight.shape[0], -1, self.weight.shape[-1]), axis=1)
         u = jax.random.uniform(key_cell, component.shape)
