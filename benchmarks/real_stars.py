@@ -18,6 +18,7 @@ from albireo import NUTS, Catalog, Importance, infer, load_model, load_prior
 from albireo.flags import Flag
 
 _WITH = {True: "with", False: "without"}
+ERROR_FLOOR = 0.02  # mag, which the errors of that file hold; the model brings its own scatter
 DATA = Path(os.environ.get("ALBIREO_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -32,6 +33,7 @@ def main() -> None:
     model = load_model(arguments.model)
     prior = load_prior(arguments.prior, model)
     catalog = Catalog.read(DATA / "green2020_stars.fits", bands=model.bands, labels=model.labels)
+    catalog = catalog.without_error_floor(ERROR_FLOOR)
     order = np.random.default_rng(0).permutation(len(catalog))
     for sampler, num in ((Importance(), arguments.importance), (NUTS(), arguments.nuts)):
         for parallax in (True, False):

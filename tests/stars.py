@@ -39,8 +39,8 @@ def simulate(model, truths=TRUTHS, *, mag_err=0.02, parallax_snr=20.0, seed=1) -
     return Catalog.from_table(Table(rows=rows), bands=model.bands)
 
 
-def stars_of(catalog: Catalog, dtype=np.float32) -> Star:
-    return jax.tree.map(jnp.asarray, Star.from_catalog(catalog, dtype))
+def stars_of(catalog: Catalog, dtype=np.float32, scatter=None) -> Star:
+    return jax.tree.map(jnp.asarray, Star.from_catalog(catalog, dtype, scatter=scatter))
 
 
 def one(stars: Star, index: int) -> Star:

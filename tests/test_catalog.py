@@ -348,6 +348,16 @@ def test_error_floor_adds_in_quadrature(table):
             catalog.with_error_floor(floor)
 
 
+def test_an_error_floor_can_be_taken_off_again(table):
+    catalog = Catalog.from_table(table)
+    again = catalog.with_error_floor(0.03).without_error_floor(0.03)
+    np.testing.assert_allclose(again.mag_err, catalog.mag_err, rtol=1e-6)
+    assert np.nanmin(catalog.without_error_floor(np.nanmin(catalog.mag_err)).mag_err) == pytest.approx(1e-4)
+    for floor in (-0.1, np.nan, 1.001 * np.nanmin(catalog.mag_err) + 1e-3):
+        with pytest.raises(UserError, match="floor"):
+            catalog.without_error_floor(floor)
+
+
 def test_without_leaves_a_measurement_out(table):
     catalog = Catalog.from_table(table)
     assert np.isnan(catalog.without("parallax").parallax).all()

@@ -125,6 +125,7 @@ BAD_OPTIONS = {
     "no rows": (["--limit", "0"], "--limit"),
     "an unknown measurement": (["--without", "colour"], "cannot leave out 'colour'"),
     "a negative floor": (["--error-floor", "-0.1"], "--error-floor"),
+    "a floor that the errors cannot hold": (["--floor-in-errors", "0.5"], "floor"),
     "a floor that is not a number": (["--error-floor", "nan"], "floor"),
     "an unknown option": (["--speed", "9"], "No such option"),
 }
@@ -246,6 +247,7 @@ CHANGED = {
     "limit": ["--seed", "3", "--limit", "2"],
     "prior": ["--seed", "3", "--prior", "flat"],
     "error_floor": ["--seed", "3", "--error-floor", "0.01"],
+    "floor_in_errors": ["--seed", "3", "--floor-in-errors", "0.001"],
     "without": ["--seed", "3", "--without", "parallax"],
 }
 
@@ -317,13 +319,28 @@ def test_a_bad_evaluation_is_refused(capsys, case):
 
 
 def test_train_writes_a_model_that_infer_takes(capsys, tmp_path, green2020_stars):
-    quick = {"hidden": [8], "iterations": 2, "epochs": 2, "refine_epochs": 0, "density_components": 4}
+    quick = {
+        "hidden": [8],
+        "iterations": 2,
+        "epochs": 2,
+        "refine_epochs": 0,
+        "density_components": 4,
+        "scatter": "false",
+    }
     (tmp_path / "quick.toml").write_text("".join(f"{key} = {value}\n" for key, value in quick.items()))
-    arguments = ["train", green2020_stars, "-o", tmp_path / "model.safetensors", "--config", tmp_path / "quick.toml"]
+    Table.read(green2020_stars)[:1500].write(tmp_path / "stars.fits")
+    arguments = [
+        "train",
+        tmp_path / "stars.fits",
+        "-o",
+        tmp_path / "model.safetensors",
+        "--config",
+        tmp_path / "quick.toml",
+    ]
     code, out, err = run(capsys, *arguments, "--seed", 1)
     assert (code, err) == (0, "")
     assert "held-out stars" in out
-    assert files_in(tmp_path) == ["model.safetensors", "quick.toml"]
+    assert files_in(tmp_path) == ["model.safetensors", "quick.toml", "stars.fits"]
     code, _, err = run(capsys, *arguments)
     assert code == 2
     assert "already there" in err

@@ -61,6 +61,14 @@ def test_marginal_likelihood_is_the_integral_over_distance_and_reddening(model, 
         assert log_marginal(model, priors[prior], star, theta) == pytest.approx(expected, abs=0.01)
 
 
+def test_marginal_likelihood_holds_under_the_scatter_of_the_model(model, milky_way):
+    stars = stars_of(simulate(model, mag_err=0.003), scatter=model.scatter)
+    for number, (theta, mu, reddening) in enumerate(TRUTHS):
+        star, theta = one(stars, number), jnp.array(theta)
+        expected = brute_force(model, milky_way, star, theta, mu, reddening)[-1]
+        assert log_marginal(model, milky_way, star, theta) == pytest.approx(expected, abs=0.02)
+
+
 def test_distance_and_reddening_drawn_back_follow_their_conditional(model, milky_way):
     theta, mu, reddening = SUN
     star, theta = one(stars_of(simulate(model)), 0), jnp.array(theta)
@@ -128,6 +136,18 @@ def test_full_likelihood_is_a_product_of_gaussians(model):
     expected = stats.norm.logpdf(catalog.mag[0], predicted, catalog.mag_err[0]).sum()
     expected += stats.norm.logpdf(catalog.parallax[0], 10 ** (2 - mu / 5), catalog.parallax_err[0])
     star = one(stars_of(catalog), 0)
+    assert likelihood.log_likelihood(model, star, jnp.array(theta), mu, reddening) == pytest.approx(expected, abs=0.01)
+
+
+def test_scatter_correlates_the_bands(model):
+    """Of the bands that are observed the likelihood is that of scipy's multivariate normal."""
+    catalog = simulate(model, mag_err=0.01).without(model.bands[2]).without("parallax")
+    seen = np.arange(len(model.bands)) != 2
+    theta, mu, reddening = SUN
+    predicted = np.asarray(model.magnitudes(jnp.array(theta), mu, reddening))
+    covariance = np.diag(catalog.mag_err[0, seen] ** 2) + np.asarray(model.scatter.covariance())[np.ix_(seen, seen)]
+    expected = stats.multivariate_normal(predicted[seen], covariance).logpdf(catalog.mag[0, seen])
+    star = one(stars_of(catalog, scatter=model.scatter), 0)
     assert likelihood.log_likelihood(model, star, jnp.array(theta), mu, reddening) == pytest.approx(expected, abs=0.01)
 
 

@@ -26,6 +26,8 @@ _MAG_RANGE = (-5.0, 40.0)
 # Fewer than 20 stars of the sky are brighter than this in the optical: a table of mostly such values holds fluxes.
 _BRIGHT_MAG = 1.0
 _ENOUGH_TO_JUDGE = 10
+# Rounding in a table may put an error that is all floor below it; and no magnitude is known better than this [mag].
+_ROUNDING, _MIN_ERR = 1e-3, 1e-4
 # What surveys write for "no magnitude", with either sign (Pan-STARRS -999, SDSS -9999, SExtractor 99, PARSEC 999.999).
 _NO_MAGNITUDE = (99.0, 99.9, 99.99, 99.999, 999.0, 999.9, 999.99, 999.999, 9999.0)
 
@@ -181,6 +183,10 @@ class Catalog:
             raise UserError(f"the error floor must be zero or a positive number of magnitudes; got {floor}.")
         return replace(self, mag_err=np.hypot(self.mag_err, floor))
 
+    def without_error_floor(self, floor: float) -> "Catalog":
+        """The catalogue with `floor` [mag], which its errors hold in quadrature, taken off again."""
+        return replace(self, mag_err=remove_error_floor(self.mag_err, floor))
+
     def without(self, name: str) -> "Catalog":
         """The catalogue as if a measurement had not been made: "parallax" or the name of a band."""
         if name == "parallax":
@@ -313,3 +319,22 @@ def _known_labels(columns: Columns, labels: tuple[str, ...], n_star: int):
             f"got shape {cov.shape[1:]}."
         )
     return theta, 0.5 * (cov + np.swapaxes(cov, 1, 2))  # single precision leaves it a little asymmetric
+
+
+def remove_error_floor(mag_err: Float[np.ndarray, "*shape"], floor: float) -> Float[np.ndarray, "*shape"]:
+    """Errors of magnitudes [mag] without a floor that was added to them in quadrature; at least 0.1 mmag is left.
+
+    Raises:
+        UserError: an error is below the floor, so that it cannot hold it.
+    """
+    if not (np.isfinite(floor) and floor >= 0):
+        raise UserError(f"the floor in the errors must be zero or a positive number of magnitudes; got {floor}.")
+    if floor == 0:
+        return mag_err
+    smallest = np.nanmin(mag_err, initial=np.inf)
+    if smallest < floor * (1 - _ROUNDING):
+        raise UserError(
+            f"errors of magnitudes that hold a floor of {floor} mag cannot be as small as {smallest:.4g}; "
+            "give the floor that was added to them, or none."
+        )
+    return np.sqrt(np.maximum(np.square(mag_err) - floor**2, _MIN_ERR**2))

@@ -31,6 +31,8 @@ _UsageError: Any = typer.BadParameter.__base__
 Input = Annotated[Path, typer.Argument(help="Table of stars: FITS, Parquet, ECSV, CSV or VOTable.", metavar="INPUT")]
 OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", metavar="DIR")]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of all random numbers.")]
+_FLOOR_IN_ERRORS = "Floor that the table's errors of magnitudes hold in quadrature; it is taken off."
+FloorInErrors = Annotated[float, typer.Option(min=0, help=_FLOOR_IN_ERRORS, metavar="MAG")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -112,6 +114,7 @@ def infer_command(
     error_floor: Annotated[
         float, typer.Option(min=0, help="Add so much in quadrature to every magnitude's error.", metavar="MAG")
     ] = 0.0,
+    floor_in_errors: FloorInErrors = 0.0,
     draws: Annotated[bool, typer.Option("--draws", help="Write posterior.nc for any number of stars.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.")] = False,
 ) -> None:
@@ -132,7 +135,7 @@ def infer_command(
     loaded_model = load_model(model)
     loaded_prior, configured = load_prior(prior, loaded_model), SAMPLERS[sampler]()
     catalog = Catalog.read(input_path, bands=loaded_model.bands, labels=loaded_model.labels, rows=selected)
-    catalog = _prepare_stars(catalog, limit, without or [], error_floor)
+    catalog = _prepare_stars(catalog, limit, without or [], floor_in_errors, error_floor)
     settings = {
         "input": _fingerprint(input_path),
         "model": _fingerprint(model_path(model)),
@@ -143,6 +146,7 @@ def infer_command(
         "rows": rows,
         "without": without or [],
         "error_floor": error_floor,
+        "floor_in_errors": floor_in_errors,
     }
     with progress_bar("inferring", len(catalog), "stars") as progress:
         infer_in_chunks(
@@ -169,11 +173,13 @@ def _parse_rows(rows: str | None) -> slice | None:
     return slice(start, stop)
 
 
-def _prepare_stars(catalog: "Catalog", limit: int | None, without: list[str], error_floor: float) -> "Catalog":
+def _prepare_stars(
+    catalog: "Catalog", limit: int | None, without: list[str], floor_in_errors: float, error_floor: float
+) -> "Catalog":
     catalog = catalog[:limit]
     for name in without:
         catalog = catalog.without(name)
-    return catalog.with_error_floor(error_floor)
+    return catalog.without_error_floor(floor_in_errors).with_error_floor(error_floor)
 
 
 def _fingerprint(source: str | Path) -> dict[str, str]:
@@ -191,6 +197,9 @@ def train_command(
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.", metavar="MODEL")],
     config: Annotated[Path | None, typer.Option(help="Configuration of the training.", metavar="FILE.toml")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed, in place of the configuration's.")] = None,
+    floor_in_errors: Annotated[
+        float | None, typer.Option(min=0, help=_FLOOR_IN_ERRORS, metavar="MAG", show_default=False)
+    ] = None,
     source: Annotated[str, typer.Option(help="Where the stars come from, recorded in the model.", metavar="TEXT")] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace MODEL if it is there.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training of MODEL that was stopped.")] = False,
@@ -208,7 +217,9 @@ def train_command(
     from albireo.training import TrainingConfig, TrainingSet, train
 
     settings = TrainingConfig.preset("default") if config is None else TrainingConfig.from_toml(config)
-    settings = settings if seed is None else dataclasses.replace(settings, seed=seed)
+    given = {"seed": seed, "floor_in_errors": floor_in_errors}
+    given = {name: value for name, value in given.items() if value is not None}
+    settings = dataclasses.replace(settings, **given)
     stars = TrainingSet.from_catalog(Catalog.read(input_path))
     checkpoint = output.with_name(output.name + ".checkpoint")
     with progress_bar("training", settings.num_epochs, "epochs") as progress:
@@ -223,7 +234,7 @@ def train_command(
         },
         "command": f"albireo train {input_path.name} -o {output.name}"
         + (f" --config {config.name}" if config else "")
-        + (f" --seed {seed}" if seed is not None else ""),
+        + "".join(f" --{name.replace('_', '-')} {value}" for name, value in given.items()),
     }
     model = dataclasses.replace(result.model, metadata={**provenance, **result.model.metadata})
     save_model(model, output)
@@ -262,8 +273,12 @@ def evaluate_command(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Only the stars of INPUT that training on INPUT sets aside.")
     ] = False,
+    floor_in_errors: FloorInErrors = 0.0,
 ) -> None:
-    """Judge a model by stars of known labels: χ²/dof, the fraction above 5, the mean log-likelihood."""
+    """Judge a model by stars of known labels: χ²/dof, the fraction above 5, the mean log-likelihood.
+
+    For a model that knows its scatter, another column has the figures with that in place of the floor in errors.
+    """
     from albireo.catalog import Catalog
     from albireo.model import load_green2020, load_model
     from albireo.training import TrainingSet, evaluate
@@ -272,9 +287,13 @@ def evaluate_command(
     if against is not None:
         models["published"] = load_green2020(against)
     judged = models["model"]
-    stars = TrainingSet.from_catalog(Catalog.read(input_path, bands=judged.bands, labels=judged.labels))
+    catalog = Catalog.read(input_path, bands=judged.bands, labels=judged.labels)
+    stars = TrainingSet.from_catalog(catalog)
     indices = _held_out(stars, judged.metadata, model, input_path) if held_out else None
     figures = {name: evaluate(each, stars, indices) for name, each in models.items()}
+    if judged.scatter is not None:
+        measured = TrainingSet.from_catalog(catalog.without_error_floor(floor_in_errors))
+        figures["with scatter"] = evaluate(judged, measured, indices, with_scatter=True)
     if as_json:
         typer.echo(json.dumps({name: evaluation.to_dict() for name, evaluation in figures.items()}, indent=2))
     else:
@@ -300,7 +319,7 @@ def _print_figures(figures: "dict[str, Evaluation]") -> None:
         "mean log-likelihood": [f"{each.mean_log_likelihood:.3f}" for each in figures.values()],
     }
     for title, cells in {"": list(figures), **rows}.items():
-        typer.echo(f"{title:20}" + "".join(f"{cell:>12}" for cell in cells))
+        typer.echo(f"{title:20}" + "".join(f"{cell:>14}" for cell in cells))
 
 
 @app.command("demo")

@@ -90,7 +90,7 @@ def _sample_all(
     """Sample all stars that have two magnitudes, batch by batch; the others get NaN."""
     key = jax.random.key(seed)
     look = _build_look(problem, jax.random.fold_in(key, np.uint32(2**32 - 1)))
-    stars = jax.tree.map(jnp.asarray, Star.from_catalog(catalog))
+    stars = jax.tree.map(jnp.asarray, Star.from_catalog(catalog, scatter=problem.model.scatter))
     keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.asarray(catalog.row, jnp.uint32))
     # One magnitude has no colour: it says nothing of reddening, and the sum over distance moduli would be too coarse.
     usable = np.flatnonzero(catalog.n_bands > 1)

@@ -2,11 +2,12 @@
 
 At fixed labels θ the magnitudes are linear in distance modulus μ and reddening E (Green et al. 2021, Eq. 2),
 
-    m_b = M_b(θ) + μ + E R_b(θ) + noise of variance σ_b²,
+    m = M(θ) + μ + E R(θ) + noise of covariance C = diag(σ²) + Σ,
 
-so −2 log L is a quadratic in (μ, E). With a prior on E that is a mixture of truncated Gaussians the integral over E is
-closed; the integral over μ, along which the parallax and the distance prior enter, is a Gauss–Hermite sum about
-the mode. What is left is a smooth function of the labels alone, which is what the samplers explore.
+with the stated errors σ and the scatter Σ of the model, so −2 log L is a quadratic in (μ, E). With a prior on E that is
+a mixture of truncated Gaussians the integral over E is closed; the integral over μ, along which the parallax and the
+distance prior enter, is a Gauss–Hermite sum about the mode. What is left is a smooth function of the labels alone,
+which is what the samplers explore.
 """
 
 from typing import NamedTuple
@@ -19,7 +20,7 @@ from jax.scipy.special import log_ndtr, logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.catalog import Catalog
-from albireo.model import StellarModel
+from albireo.model import Scatter, StellarModel
 from albireo.priors.base import Prior, log_prob_without_reddening
 from albireo.priors.reddening import truncated_normal_draw
 
@@ -35,54 +36,76 @@ class Star(eqx.Module):
 
     Attributes:
         mag: apparent magnitudes [mag]; 0 where missing.
-        ivar: inverse variances of the magnitudes [mag⁻²]; 0 where missing.
+        whitener: W with WᵀW = C⁻¹ over the observed bands [mag⁻¹], lower triangular; rows of missing bands are 0.
         parallax: parallax [mas]; 0 where missing.
         parallax_ivar: inverse variance of the parallax [mas⁻²]; 0 where missing.
         position: Galactic longitude and latitude [deg]; NaN where unknown.
     """
 
     mag: Float[Array, "*star band"]
-    ivar: Float[Array, "*star band"]
+    whitener: Float[Array, "*star band band"]
     parallax: Float[Array, "*star"]
     parallax_ivar: Float[Array, "*star"]
     position: Float[Array, "*star 2"]
 
     @classmethod
-    def from_catalog(cls, catalog: Catalog, dtype: np.dtype | type = np.float32) -> "Star":
-        """All stars of a catalogue, whose bands must be those of the model."""
+    def from_catalog(
+        cls, catalog: Catalog, dtype: np.dtype | type = np.float32, *, scatter: Scatter | None = None
+    ) -> "Star":
+        """All stars of a catalogue, whose bands must be those of the model, and the model's scatter."""
         position = np.stack([catalog.glon, catalog.glat], axis=-1)
-        return cls.from_measurements(
-            catalog.mag, catalog.mag_err, catalog.parallax, catalog.parallax_err, position, dtype=dtype
-        )
+        measured = catalog.mag, catalog.mag_err, catalog.parallax, catalog.parallax_err
+        return cls.from_measurements(*measured, position, scatter=scatter, dtype=dtype)
 
     @classmethod
-    def from_measurements(cls, mag, mag_err, parallax, parallax_err, position=None, *, dtype=np.float32) -> "Star":
-        """From arrays with NaN where something is missing."""
+    def from_measurements(
+        cls, mag, mag_err, parallax, parallax_err, position=None, *, scatter: Scatter | None = None, dtype=np.float32
+    ) -> "Star":
+        """From arrays with NaN where something is missing, and the model's scatter."""
         if position is None:
             position = np.full((*np.shape(parallax), 2), np.nan)
-        mag, ivar = _inverse_variance(mag, mag_err, dtype)
-        parallax, parallax_ivar = _inverse_variance(parallax, parallax_err, dtype)
-        return cls(mag, ivar, parallax, parallax_ivar, np.asarray(position, dtype))
+        mag, mag_err, used = _known(mag, mag_err)
+        parallax, parallax_err, has_parallax = _known(parallax, parallax_err)
+        whitener = _whitener(mag_err, used, scatter)
+        parallax_ivar = np.where(has_parallax, parallax_err**-2, 0)
+        return cls(*(np.asarray(a, dtype) for a in (mag, whitener, parallax, parallax_ivar, position)))
+
+    def whiten(self, mag: Float[Array, "*batch band"]) -> Float[Array, "*batch band"]:
+        """W·mag: differences of magnitudes in units of their errors, each given the bands before it."""
+        return jnp.matmul(mag, self.whitener.T, precision="highest")
 
 
-def _inverse_variance(value, err, dtype):
-    """Value and 1/err², both 0 where either is missing."""
-    value, err = np.asarray(value), np.asarray(err)
+def _known(value, err):
+    """Values, errors and whether both are known; 0 and 1 where not."""
+    value, err = np.asarray(value, float), np.asarray(err, float)
     used = np.isfinite(value) & np.isfinite(err)
-    return np.where(used, value, 0).astype(dtype), np.where(used, 1 / np.where(used, err, 1) ** 2, 0).astype(dtype)
+    return np.where(used, value, 0.0), np.where(used, err, 1.0), used
+
+
+def _whitener(mag_err, used, scatter):
+    """The inverse Cholesky factor of C over the observed bands of every star, in double precision."""
+    identity = np.eye(mag_err.shape[-1])
+    if scatter is None:
+        return (used / mag_err)[..., None] * identity
+    covariance = mag_err[..., None] ** 2 * identity + np.asarray(scatter.covariance(), float)
+    covariance = np.where(used[..., :, None] & used[..., None, :], covariance, identity)
+    return used[..., None] * np.tril(np.linalg.inv(np.linalg.cholesky(covariance)))
 
 
 def log_likelihood_bands(
     model: StellarModel, star: Star, theta: Float[Array, " label"], mu: Float[Array, ""], reddening: Float[Array, ""]
 ) -> Float[Array, " band"]:
-    """Gaussian log-likelihood of each magnitude; 0 for a missing one."""
-    residual = star.mag - model.magnitudes(theta, mu, reddening)
-    return _log_normal(residual, star.ivar)
+    """Gaussian log-likelihood of each magnitude given the bands before it; 0 for a missing one.
+
+    Their sum is the log-likelihood of all magnitudes. Without scatter of the model the bands are independent.
+    """
+    return _log_normal(star.whiten(star.mag - model.magnitudes(theta, mu, reddening)), jnp.diagonal(star.whitener))
 
 
 def log_likelihood_parallax(star: Star, mu: Float[Array, ""]) -> Float[Array, ""]:
     """Gaussian log-likelihood of the parallax, in parallax space, so that negative parallaxes are data."""
-    return _log_normal(star.parallax - parallax_from_distance_modulus(mu), star.parallax_ivar)
+    inverse_err = jnp.sqrt(star.parallax_ivar)
+    return _log_normal((star.parallax - parallax_from_distance_modulus(mu)) * inverse_err, inverse_err)
 
 
 def log_likelihood(
@@ -110,10 +133,10 @@ def parallax_from_distance_modulus(mu: Float[Array, "*batch"]) -> Float[Array, "
     return 100 * jnp.exp(-_LOG_TEN_FIFTH * mu)
 
 
-def _log_normal(residual, ivar):
-    """log N(residual; 0, 1/ivar), and 0 where ivar is 0."""
-    log_norm = 0.5 * jnp.log(jnp.where(ivar > 0, ivar, 2 * jnp.pi) / (2 * jnp.pi))
-    return log_norm - 0.5 * ivar * residual**2
+def _log_normal(score, inverse_err):
+    """Log density of a residual of so many errors, and 0 where 1/error is 0."""
+    known = inverse_err > 0
+    return jnp.where(known, jnp.log(jnp.where(known, inverse_err, 1.0)) - 0.5 * jnp.log(2 * jnp.pi) - 0.5 * score**2, 0)
 
 
 class Quadratic(NamedTuple):
@@ -134,25 +157,27 @@ class Quadratic(NamedTuple):
 
 def photometric_quadratic(model: StellarModel, star: Star, theta: Float[Array, " label"]) -> Quadratic:
     """Expand the photometric log-likelihood about its best (μ, E) at these labels."""
-    r = model.extinction_vector(theta)
-    residual = star.mag - model.absolute_magnitudes(theta)
-    w = jnp.sum(star.ivar)
+    extinction, residual = model.extinction_vector(theta), star.mag - model.absolute_magnitudes(theta)
+    # In units of the errors: one magnitude of distance modulus, one of reddening, and what is to be explained.
+    one, r = star.whiten(jnp.ones_like(residual)), star.whiten(extinction)
+    w = one @ one
     safe_w = jnp.where(w > 0, w, 1.0)
-    mean_r, mean_residual = jnp.sum(star.ivar * r) / safe_w, jnp.sum(star.ivar * residual) / safe_w
-    spread = jnp.sum(star.ivar * (r - mean_r) ** 2)
+    mean_r, mean_residual = one @ r / safe_w, one @ star.whiten(residual) / safe_w
+    r = r - mean_r * one
     # The ridge of one E known to ±10 mag keeps a star with one band, where E and μ are degenerate, finite.
-    reddening = jnp.sum(star.ivar * (r - mean_r) * (residual - mean_residual)) / (spread + 0.01)
+    reddening = r @ star.whiten(residual - mean_residual) / (r @ r + 0.01)
     mu = mean_residual - reddening * mean_r
-    left = residual - mu - reddening * r
+    left = star.whiten(residual - mu - reddening * extinction)
+    r = r + mean_r * one
     return Quadratic(
-        peak=jnp.sum(_log_normal(left, star.ivar)),
+        peak=jnp.sum(_log_normal(left, jnp.diagonal(star.whitener))),
         mu=mu,
         reddening=reddening,
-        slope_mu=jnp.sum(star.ivar * left),
-        slope_reddening=jnp.sum(star.ivar * left * r),
+        slope_mu=left @ one,
+        slope_reddening=left @ r,
         h_mu=w,
-        h_cross=jnp.sum(star.ivar * r),
-        h_reddening=jnp.sum(star.ivar * r**2),
+        h_cross=one @ r,
+        h_reddening=r @ r,
     )
 
 

@@ -49,7 +49,8 @@ class Posterior:
     def from_batch(cls, batch: Batch, catalog: Catalog, problem: Problem, metadata: dict[str, Any]) -> "Posterior":
         """Name, label and certify what a sampler returned for the stars of a catalogue."""
         model = problem.model
-        derived = _derive(problem, jax.tree.map(jnp.asarray, Star.from_catalog(catalog)), batch.draws)
+        stars = Star.from_catalog(catalog, scatter=problem.model.scatter)
+        derived = _derive(problem, jax.tree.map(jnp.asarray, stars), batch.draws)
         variables = dict(zip(model.labels, np.moveaxis(batch.draws.theta, -1, 0), strict=True)) | {
             "distance_modulus": batch.draws.mu,
             "reddening": batch.draws.reddening,
@@ -120,12 +121,16 @@ class Posterior:
 
     def posterior_predictive(self, seed: int = 0) -> xr.Dataset:
         """Magnitudes [mag] and parallax [mas] as they would be measured again, one for every draw."""
-        _, draws = self._stars_and_draws()
-        mag, parallax = _predict(self._problem().model, draws)
+        model, (_, draws) = self._problem().model, self._stars_and_draws()
+        mag, parallax = _predict(model, draws)
         rng = np.random.default_rng(seed)
         constant = self.tree["constant_data"]
         mag_err, parallax_err = np.asarray(constant["magnitude_err"]), np.asarray(constant["parallax_err"])
         mag = mag + rng.normal(size=mag.shape) * mag_err[:, None, None]
+        if model.scatter is not None:
+            own, shared = np.asarray(model.scatter.own), np.asarray(model.scatter.shared)
+            mag = mag + rng.normal(size=mag.shape) * own
+            mag = mag + rng.normal(size=(*mag.shape[:-1], shared.shape[1])) @ shared.T
         parallax = parallax + rng.normal(size=parallax.shape) * parallax_err[:, None, None]
         dims = ("star", "chain", "draw")
         dataset = xr.Dataset(
@@ -217,9 +222,8 @@ class Posterior:
         labels = self.tree.attrs["labels"].split(",")
         drawn = self.tree["posterior"].to_dataset().transpose("star", "chain", "draw")
         theta = np.stack([drawn[label] for label in labels], axis=-1)
-        stars = Star.from_measurements(
-            data["magnitude"], constant["magnitude_err"], data["parallax"], constant["parallax_err"]
-        )
+        measured = data["magnitude"], constant["magnitude_err"], data["parallax"], constant["parallax_err"]
+        stars = Star.from_measurements(*measured, scatter=self._problem().model.scatter)
         draws = Draws(theta, np.asarray(drawn["distance_modulus"]), np.asarray(drawn["reddening"]))
         return jax.tree.map(jnp.asarray, (stars, draws))
 
@@ -232,7 +236,7 @@ def _derive(problem: Problem, stars: Star, draws: Draws) -> dict[str, Array]:
         star, draws = args
         extinction = draws.reddening * problem.model.extinction_vector(draws.theta)[..., 0]
         residual = star.mag - problem.model.magnitudes(draws.theta, draws.mu, draws.reddening)
-        return {"extinction": extinction, "chi2": jnp.sum(star.ivar * residual**2, axis=-1)}
+        return {"extinction": extinction, "chi2": jnp.sum(star.whiten(residual) ** 2, axis=-1)}
 
     return jax.lax.map(one, (stars, jax.tree.map(jnp.asarray, draws)), batch_size=16)
 

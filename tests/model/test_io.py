@@ -8,14 +8,15 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from albireo.errors import UserError
-from albireo.model import GaussianMixture, GridDomain, KernelDomain, StellarModel, load_model, save_model
+from albireo.model import GaussianMixture, GridDomain, KernelDomain, Scatter, StellarModel, load_model, save_model
 
 GRID = GridDomain(jnp.zeros(2), jnp.ones(2), jnp.asarray(np.random.default_rng(0).random((4, 3, 3))))
 KERNELS = KernelDomain(jnp.ones((5, 2)), jnp.ones((5, 4)), jnp.ones(2), jnp.full(4, 5.0))
+SCATTER = Scatter(jnp.full(3, 0.01), jnp.full((3, 2), 0.02))
 MIXTURE = GaussianMixture.from_moments(np.log([0.4, 0.6]), np.ones((2, 2)), np.stack([np.eye(2)] * 2))
 
 
-def make_model(density=None, domain=None):
+def make_model(density=None, domain=None, scatter=None):
     model = StellarModel.initialise(
         jax.random.key(0),
         bands=("a", "b", "c"),
@@ -27,14 +28,21 @@ def make_model(density=None, domain=None):
     fields = {name: getattr(model, name) for name in ("layers", "extinction", "label_median", "label_std")}
     metadata = {"seed": 3, "held_out": {"chi2": 0.9}, "note": ["ä", None]}
     return StellarModel(
-        **fields, bands=model.bands, labels=model.labels, density=density, domain=domain, metadata=metadata
+        **fields,
+        bands=model.bands,
+        labels=model.labels,
+        density=density,
+        domain=domain,
+        scatter=scatter,
+        metadata=metadata,
     )
 
 
 @pytest.mark.parametrize("density", [None, MIXTURE])
 @pytest.mark.parametrize("domain", [None, GRID, KERNELS])
-def test_model_survives_a_round_trip(tmp_path, density, domain):
-    model = make_model(density, domain)
+@pytest.mark.parametrize("scatter", [None, SCATTER])
+def test_model_survives_a_round_trip(tmp_path, density, domain, scatter):
+    model = make_model(density, domain, scatter)
     save_model(model, tmp_path / "model.safetensors")
     again = load_model(tmp_path / "model.safetensors")
     assert jax.tree.structure(again) == jax.tree.structure(model)
@@ -44,7 +52,7 @@ def test_model_survives_a_round_trip(tmp_path, density, domain):
 
 
 def change_header(path, **changes):
-    header = {"format": "albireo stellar model", "version": 1, "bands": ["a", "b", "c"], "labels": ["teff", "logg"]}
+    header = {"format": "albireo stellar model", "version": 2, "bands": ["a", "b", "c"], "labels": ["teff", "logg"]}
     save_file(load_file(path), path, metadata={"albireo": json.dumps(header | {"metadata": None} | changes)})
 
 

@@ -70,7 +70,7 @@ def broad_look(density):
 def test_sampler_recovers_a_known_posterior_and_its_evidence(sampler, known):
     density = KNOWN[known]
     problem = KnownProblem(density, 3.0)
-    no_star = Star(*(jnp.zeros((4, *shape)) for shape in ((1,), (1,), (), (), (2,))))
+    no_star = Star(*(jnp.zeros((4, *shape)) for shape in ((1,), (1, 1), (), (), (2,))))
     keys = jax.random.split(jax.random.key(4), 4)[: 1 if sampler == "nested" else 4]
     stars = jax.tree.map(lambda a: a[: len(keys)], no_star)
     batch = SAMPLERS[sampler].run(problem, broad_look(density), stars, keys)

@@ -3,10 +3,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from albireo.model.scatter import Scatter
 from albireo.model.stellar import to_colors
 from albireo.training.loss import pack, packed_product
 from albireo.training.reddening import update_reddening
 from albireo.training.stars import fit_star, refit_reddening, stars_of, sweep
+
+SCATTER = Scatter(
+    np.array([0.01, 0.02, 0.03, 0.04]), np.array([[0.02, 0.01], [0.03, -0.01], [0.0, 0.04], [-0.02, 0.0]])
+)
 
 
 def one(stars, i):
@@ -26,7 +31,8 @@ def dense_covariance(model, star):
     extinction = model.extinction_vector(star.theta)
     distance = (5 / np.log(10) * star.relative_parallax_err) ** 2
     shared = slopes @ labels @ slopes.T + star.reddening_err**2 * jnp.outer(extinction, extinction) + distance
-    return np.asarray(shared + jnp.diag(star.mag_err**2))
+    scatter = 0 if model.scatter is None else model.scatter.covariance()
+    return np.asarray(shared + jnp.diag(star.mag_err**2) + scatter)
 
 
 @pytest.fixture
@@ -35,16 +41,20 @@ def whole_star(stars):
     return one(stars_of(stars), i)
 
 
-def test_precision_is_inverse_of_covariance_of_eq_4(true_model, whole_star):
-    fit = fit_star(true_model, whole_star)
-    np.testing.assert_allclose(fit.precision @ dense_covariance(true_model, whole_star), np.eye(4), atol=1e-6)
+@pytest.mark.parametrize("scatter", [None, SCATTER])
+def test_precision_is_inverse_of_covariance_of_eq_4(true_model, whole_star, scatter):
+    model = true_model.with_scatter(scatter)
+    fit = fit_star(model, whole_star)
+    np.testing.assert_allclose(fit.precision @ dense_covariance(model, whole_star), np.eye(4), atol=1e-6)
 
 
-def test_log_likelihood_is_that_of_scipy(true_model, whole_star):
+@pytest.mark.parametrize("scatter", [None, SCATTER])
+def test_log_likelihood_is_that_of_scipy(true_model, whole_star, scatter):
     from scipy.stats import multivariate_normal
 
-    fit = fit_star(true_model, whole_star)
-    expected = multivariate_normal(np.zeros(4), dense_covariance(true_model, whole_star)).logpdf(fit.residual)
+    model = true_model.with_scatter(scatter)
+    fit = fit_star(model, whole_star)
+    expected = multivariate_normal(np.zeros(4), dense_covariance(model, whole_star)).logpdf(fit.residual)
     assert fit.log_likelihood == pytest.approx(expected, rel=1e-8)
 
 

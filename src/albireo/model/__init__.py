@@ -4,6 +4,7 @@ from albireo.model.domain import Domain, GridDomain, KernelDomain
 from albireo.model.green2020 import load_green2020
 from albireo.model.io import bundled_models, load_model, model_path, save_model
 from albireo.model.mixture import GaussianMixture
+from albireo.model.scatter import Scatter
 from albireo.model.stellar import StellarModel
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "GaussianMixture",
     "GridDomain",
     "KernelDomain",
+    "Scatter",
     "StellarModel",
     "bundled_models",
     "load_green2020",

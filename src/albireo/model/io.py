@@ -12,9 +12,10 @@ from safetensors.numpy import save_file
 from albireo.errors import UserError
 from albireo.model.domain import GridDomain, KernelDomain
 from albireo.model.mixture import GaussianMixture
+from albireo.model.scatter import Scatter
 from albireo.model.stellar import Dense, StellarModel
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _BUNDLED = Path(__file__).parents[1] / "data"
 
 
@@ -80,6 +81,8 @@ def _to_arrays(model: StellarModel) -> dict[str, np.ndarray]:
     parts = {f"layers.{i}": layer for i, layer in enumerate(model.layers)} | {"extinction": model.extinction}
     if model.density is not None:
         parts["density"] = model.density
+    if model.scatter is not None:
+        parts["scatter"] = model.scatter
     if model.domain is not None:
         parts[type(model.domain).__name__] = model.domain
     arrays = {f"{part}.{field}": value for part, module in parts.items() for field, value in vars(module).items()}
@@ -102,6 +105,7 @@ def _from_arrays(arrays: dict[str, np.ndarray], header: dict) -> StellarModel:
         labels=tuple(header["labels"]),
         density=_module(GaussianMixture, arrays, "density") if "density.mean" in arrays else None,
         domain=next((_module(kind, arrays, kind.__name__) for kind in _DOMAINS if _has(arrays, kind)), None),
+        scatter=_module(Scatter, arrays, "scatter") if "scatter.own" in arrays else None,
         metadata=header["metadata"],
     )
     _check_shapes(model)
@@ -129,6 +133,10 @@ def _check_shapes(model):
         raise ValueError("its label_std is not positive")
     if len(set(model.bands)) < num_bands or len(set(model.labels)) < num_labels:
         raise ValueError("it names a band or a label twice")
+    if model.scatter is not None and not (
+        model.scatter.own.shape == (num_bands,) == model.scatter.shared.shape[:1] and model.scatter.shared.ndim == 2
+    ):
+        raise ValueError("its scatter does not fit its bands")
     if model.density is not None:
         num = model.density.log_weight.size
         square = (num, num_labels, num_labels)

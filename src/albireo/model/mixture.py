@@ -7,6 +7,12 @@ import numpy as np
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+# Least variance of a component, in units of the variance of all points: what is narrower is not trusted.
+MIN_VARIANCE = 1e-2
+# More points would not change a mixture of some tens of Gaussians.
+MAX_POINTS = 20_000
+NUM_DECONVOLUTIONS = 100
+
 
 class GaussianMixture(eqx.Module):
     """Σ_k weight_k N(θ; mean_k, L_k L_kᵀ), normalised over all θ.
@@ -24,15 +30,33 @@ class GaussianMixture(eqx.Module):
     whitener: Float[Array, "component label label"]
 
     @classmethod
-    def fit(cls, points: Float[np.ndarray, "point label"], num_components: int, seed: int) -> "GaussianMixture":
-        """Fit by expectation maximisation (scikit-learn) to points, each axis first scaled to unit width."""
+    def fit(
+        cls,
+        points: Float[np.ndarray, "point label"],
+        num_components: int,
+        seed: int,
+        error_cholesky: Float[np.ndarray, "point label label"] | None = None,
+    ) -> "GaussianMixture":
+        """Fit to points by expectation maximisation, each axis first scaled to unit width.
+
+        Args:
+            points: the points.
+            num_components: number of Gaussians.
+            seed: of the start, and of the choice of points where there are many.
+            error_cholesky: lower Cholesky factors of the points' error covariances: the density is then that of the
+                points without their errors, by extreme deconvolution (Bovy, Hogg & Roweis 2011, AnApS 5, 1657).
+        """
         from sklearn.mixture import GaussianMixture as Fitter
 
-        points = np.asarray(points, np.float64)
+        chosen = np.random.default_rng(seed).permutation(len(points))[:MAX_POINTS]
+        points = np.asarray(points, np.float64)[chosen]
         center, scale = points.mean(axis=0), points.std(axis=0)
         fit = Fitter(num_components, reg_covar=1e-3, random_state=seed).fit((points - center) / scale)
-        cholesky = np.linalg.cholesky(np.asarray(fit.covariances_)) * scale[:, None]
-        return cls.from_moments(np.log(np.asarray(fit.weights_)), np.asarray(fit.means_) * scale + center, cholesky)
+        moments = np.asarray(fit.weights_), np.asarray(fit.means_), np.asarray(fit.covariances_)
+        if error_cholesky is not None:
+            moments = _deconvolve((points - center) / scale, error_cholesky[chosen] / scale[:, None], *moments)
+        weight, mean, covariance = moments
+        return cls.from_moments(np.log(weight), mean * scale + center, np.linalg.cholesky(covariance) * scale[:, None])
 
     @classmethod
     def from_moments(
@@ -62,3 +86,40 @@ class GaussianMixture(eqx.Module):
         k = jax.random.choice(key_component, self.log_weight.size, (num_samples,), p=jnp.exp(self.log_weight))
         z = jax.random.normal(key_normal, (num_samples, self.mean.shape[1]), dtype=self.mean.dtype)
         return self.mean[k] + jnp.einsum("nij,nj->ni", self.cholesky[k], z)
+
+
+def _deconvolve(points, error_cholesky, weight, mean, covariance):
+    """Weights, means and covariances of Gaussians under which the noisy points are most likely, from a start."""
+    with jax.enable_x64(True):
+        data, moments = jax.tree.map(jnp.asarray, ((points, error_cholesky), (weight, mean, covariance)))
+        for _ in range(NUM_DECONVOLUTIONS):
+            moments = _deconvolution_step(*data, *moments)
+        return jax.device_get(moments)
+
+
+@jax.jit
+def _deconvolution_step(points, error_cholesky, weight, mean, covariance):
+    """One step of extreme deconvolution: Eqs. (16) and (17) of Bovy et al., with a least variance for every axis."""
+    num_points, dim = points.shape
+    residual = points[:, None] - mean
+    # T⁻¹ of T = V_k + S_i and its determinant, one column of the Cholesky factor of S_i at a time.
+    precision = jnp.broadcast_to(jnp.linalg.inv(covariance), (num_points, *covariance.shape))
+    log_det = jnp.linalg.slogdet(covariance)[1]
+    for j in range(dim):
+        seen = jnp.einsum("nkij,nj->nki", precision, error_cholesky[:, :, j])
+        total = 1 + jnp.einsum("nki,ni->nk", seen, error_cholesky[:, :, j])
+        precision = precision - seen[..., :, None] * seen[..., None, :] / total[..., None, None]
+        log_det = log_det + jnp.log(total)
+    weighted = jnp.einsum("nkij,nkj->nki", precision, residual)
+    log_density = jnp.log(weight) - 0.5 * (log_det + jnp.sum(residual * weighted, axis=-1))
+    share = jax.nn.softmax(log_density, axis=1)
+    mass = jnp.sum(share, axis=0) + 1e-10
+    # Where the point itself is, if it belongs to the component: b_ik, B_ik of the paper.
+    expected = mean + jnp.einsum("kij,nkj->nki", covariance, weighted)
+    remaining = covariance - jnp.einsum("kij,nkjl,klm->nkim", covariance, precision, covariance)
+    mean = jnp.einsum("nk,nki->ki", share, expected) / mass[:, None]
+    apart = expected - mean
+    spread = jnp.einsum("nk,nki,nkj->kij", share, apart, apart) + jnp.einsum("nk,nkij->kij", share, remaining)
+    variance, axes = jnp.linalg.eigh(spread / mass[:, None, None])
+    covariance = jnp.einsum("kij,kj,klj->kil", axes, jnp.maximum(variance, MIN_VARIANCE), axes)
+    return mass / num_points, mean, covariance

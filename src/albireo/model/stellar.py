@@ -4,7 +4,9 @@ With x = (θ − median)/std of the training stars (Green et al. 2021, section 2
 
     B M(x) = dense(sigmoid(dense(sigmoid(dense(x)))))     first entry: reference band, the rest: colours to it
     R(x)   = exp(W x + b)                                  extinction per unit reddening, every band
-    m      = M(x) + μ + E R(x)                             apparent magnitudes, Eq. (2)
+    m      = M(x) + μ + E R(x) + scatter                   apparent magnitudes, Eq. (2)
+
+The paper's model has no scatter.
 """
 
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.model.domain import Domain
 from albireo.model.mixture import GaussianMixture
+from albireo.model.scatter import Scatter
 
 
 class Dense(eqx.Module):
@@ -55,6 +58,7 @@ class StellarModel(eqx.Module):
         labels: label names, by default teff [K], logg [dex], feh [dex].
         density: smooth number density of the training stars over the labels, or None.
         domain: where the training stars are, band by band, or None.
+        scatter: how real stars scatter about the model, or None if they are taken not to.
         metadata: provenance (data, configuration, held-out figures): plain JSON values.
     """
 
@@ -66,6 +70,7 @@ class StellarModel(eqx.Module):
     labels: tuple[str, ...] = eqx.field(static=True)
     density: GaussianMixture | None = None
     domain: Domain | None = None
+    scatter: Scatter | None = None
     metadata: Any = eqx.field(static=True, default=None)
 
     @classmethod
@@ -120,6 +125,10 @@ class StellarModel(eqx.Module):
         mu, ebv = jnp.asarray(distance_modulus)[..., None], jnp.asarray(reddening)[..., None]
         return self.absolute_magnitudes(theta) + mu + ebv * self.extinction_vector(theta)
 
+    def with_scatter(self, scatter: Scatter | None) -> "StellarModel":
+        """The same model with another scatter, or with none."""
+        return eqx.tree_at(lambda model: model.scatter, self, scatter, is_leaf=lambda leaf: leaf is None)
+
     def select_bands(self, bands: Sequence[str]) -> "StellarModel":
         """The same model, of these bands only, in this order; the first becomes the reference band.
 
@@ -143,5 +152,6 @@ class StellarModel(eqx.Module):
             self.labels,
             self.density,
             None if self.domain is None else self.domain.select_bands(index),
+            None if self.scatter is None else self.scatter.select_bands(index),
             self.metadata,
         )

@@ -33,13 +33,13 @@ class Importance:
         """Sample a batch of stars; the draws of each form one chain."""
         key_propose, key_sample, key_complete = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0)
         mixtures = propose_batch(problem, look, stars, key_propose)
-        x, log_density, log_weight, star_stats = _weigh(problem, stars, mixtures, key_sample, self.num_samples)
+        x, log_density, log_weight, star_stats = weigh_batch(problem, stars, mixtures, key_sample, self.num_samples)
         draws = complete_batch(problem, stars, x, key_complete)
         return Batch(draws, log_weight, {"lp": log_density}, star_stats)
 
 
 @eqx.filter_jit
-def _weigh(problem: Problem, stars: Star, mixtures: GaussianMixture, keys: PRNGKeyArray, num_samples: int):
+def weigh_batch(problem: Problem, stars: Star, mixtures: GaussianMixture, keys: PRNGKeyArray, num_samples: int):
     """Weighted draws of the labels, one chain a star, with k̂, effective sample size and evidence."""
 
     def one(args):

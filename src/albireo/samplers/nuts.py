@@ -1,9 +1,9 @@
 """The No-U-Turn sampler over the labels, many stars at once.
 
 Distance modulus and reddening are integrated out and drawn back (see `likelihood`), which leaves few, well-behaved
-dimensions. Each draw is one NUTS transition (Hoffman & Gelman 2014; BlackJAX's kernel), which moves within a mode,
-then one independence Metropolis step that proposes from the mixture fitted to the star's posterior, which moves
-between modes. Both leave the posterior invariant, so their composition does; a dwarf that might be a giant is visited
+dimensions. Each draw is one independence Metropolis step that proposes from the mixture fitted to the star's
+posterior, which moves between modes, then one NUTS transition (Hoffman & Gelman 2014; BlackJAX's kernel), which moves
+within a mode. Both leave the posterior invariant, so their composition does; a dwarf that might be a giant is visited
 as both by every chain, in proportion to their masses.
 """
 
@@ -15,15 +15,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from blackjax.adaptation.step_size import dual_averaging_adaptation
-from jax.scipy.special import logsumexp
+from blackjax.mcmc.hmc import HMCState
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from albireo.likelihood import Star
 from albireo.model.mixture import GaussianMixture
 from albireo.samplers.base import Batch, Problem, at_least, complete_batch
-from albireo.samplers.proposal import FirstLook, importance_sample, propose_batch, systematic
+from albireo.samplers.importance import weigh_batch
+from albireo.samplers.proposal import FirstLook, propose_batch
 
-_NUM_START = 512
+_NUM_WEIGHED = 2000
 _INITIAL_STEP = 0.8
 _TARGET_ACCEPTANCE = 0.9
 _KERNEL = blackjax_nuts.build_kernel()
@@ -56,12 +57,13 @@ class NUTS:
         """Sample a batch of stars."""
         keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 4))(keys), 1, 0)
         mixtures = propose_batch(problem, look, stars, keys[0])
-        spaces, starts, star_stats = _prepare_batch(problem, stars, mixtures, keys[1], self.num_chains)
+        weighted, _, log_weight, weights = weigh_batch(problem, stars, mixtures, keys[1], _NUM_WEIGHED)
+        spaces = _space(mixtures, weighted[:, 0], log_weight[:, 0])
         # The batch size is in the arrays' shapes; two samplers that differ in it alone share compiled code.
         settings = replace(self, batch_size=1)
-        x, draw_stats = _run_batch(settings, problem, stars, spaces, starts, keys[2])
+        x, draw_stats = _run_batch(settings, problem, stars, spaces, keys[2])
         draws = complete_batch(problem, stars, x, keys[3])
-        return Batch(draws, None, draw_stats, star_stats)
+        return Batch(draws, None, draw_stats, {name: weights[name] for name in ("log_evidence", "log_evidence_err")})
 
 
 class _Space(NamedTuple):
@@ -90,42 +92,29 @@ class _Info(NamedTuple):
     step_size: Float[Array, ""]
 
 
-@eqx.filter_jit
-def _prepare_batch(problem: Problem, stars: Star, mixtures: GaussianMixture, keys: PRNGKeyArray, num_chains: int):
-    """Whitening by the width of the modes, starts drawn from the posterior, and the evidence."""
-
-    def one(args):
-        star, mixture, key = args
-        key_sample, key_start, key_shuffle = jax.random.split(key, 3)
-        x, log_weight = importance_sample(problem, star, problem.sightline(star), mixture, key_sample, _NUM_START)
-        within = jnp.einsum("k,kij,klj->il", jnp.exp(mixture.log_weight), mixture.cholesky, mixture.cholesky)
-        cholesky = jnp.linalg.cholesky(within)
-        space = _Space(jax.nn.softmax(log_weight) @ x, cholesky, jnp.linalg.inv(cholesky), mixture)
-        start = jax.random.permutation(key_shuffle, systematic(key_start, log_weight, num_chains))
-        log_evidence = logsumexp(log_weight) - jnp.log(_NUM_START)
-        star_stats = {
-            "log_evidence": log_evidence,
-            "log_evidence_err": jnp.std(jnp.exp(log_weight - log_evidence)) / jnp.sqrt(_NUM_START),
-        }
-        return space, space.z(x[start]), star_stats
-
-    return jax.lax.map(one, (stars, mixtures, keys))
+@jax.jit
+@jax.vmap
+def _space(mixture: GaussianMixture, x: Float[Array, "draw label"], log_weight: Float[Array, " draw"]) -> _Space:
+    """Centred on the mean of weighted draws, whitened by the width of the modes."""
+    within = jnp.einsum("k,kij,klj->il", jnp.exp(mixture.log_weight), mixture.cholesky, mixture.cholesky)
+    cholesky = jnp.linalg.cholesky(within)
+    return _Space(jnp.exp(log_weight) @ x, cholesky, jnp.linalg.inv(cholesky), mixture)
 
 
 @eqx.filter_jit
-def _run_batch(settings: NUTS, problem: Problem, stars: Star, spaces: _Space, starts, keys: PRNGKeyArray):
+def _run_batch(settings: NUTS, problem: Problem, stars: Star, spaces: _Space, keys: PRNGKeyArray):
     """All chains of all stars, in step with each other."""
 
-    def one(star, space, start, key):
+    def one(star, space, key):
         sky = problem.sightline(star)
         chain_keys = jax.random.split(key, settings.num_chains)
-        z, info = jax.vmap(lambda z, key: _run_chain(settings, problem, star, sky, space, z, key))(start, chain_keys)
+        z, info = jax.vmap(lambda key: _run_chain(settings, problem, star, sky, space, key))(chain_keys)
         return space.x(z), info._asdict()
 
-    return jax.vmap(one)(stars, spaces, starts, keys)
+    return jax.vmap(one)(stars, spaces, keys)
 
 
-def _run_chain(settings: NUTS, problem: Problem, star: Star, sky: Any, space: _Space, z, key: PRNGKeyArray):
+def _run_chain(settings: NUTS, problem: Problem, star: Star, sky: Any, space: _Space, key: PRNGKeyArray):
     """Warm up, adapting the step size by dual averaging (Hoffman & Gelman 2014, section 3.2), then draw."""
     init, update, final = dual_averaging_adaptation(_TARGET_ACCEPTANCE)
 
@@ -144,16 +133,18 @@ def _run_chain(settings: NUTS, problem: Problem, star: Star, sky: Any, space: _S
     # One loop for warm-up and draws: the transition, which is most of the program, is compiled once.
     num = settings.num_warmup + settings.num_samples
     inputs = (jax.random.split(key, num), jnp.arange(num) < settings.num_warmup)
-    start = (blackjax_nuts.init(z, log_density), init(_INITIAL_STEP))
+    # A chain starts where the density is taken to be 0, so that its first step is to a draw from the mixture.
+    nothing = jnp.zeros_like(space.center)
+    start = (HMCState(nothing, jnp.full((), -jnp.inf, nothing.dtype), nothing), init(_INITIAL_STEP))
     _, (z, info) = jax.lax.scan(step, start, inputs)
     return jax.tree.map(lambda a: a[settings.num_warmup :], (z, info))
 
 
 def _transition(log_density, space: _Space, state, step_size, key: PRNGKeyArray, max_doublings: int):
     key_nuts, key_jump = jax.random.split(key)
+    state, jumped = _jump(log_density, space, state, key_jump)
     metric = jnp.ones_like(state.position)
     state, nuts = _KERNEL(key_nuts, state, log_density, step_size, metric, max_num_doublings=max_doublings)
-    state, jumped = _jump(log_density, space, state, key_jump)
     info = _Info(
         state.logdensity, nuts.is_divergent, nuts.acceptance_rate, nuts.num_integration_steps, jumped, step_size
     )

@@ -59,14 +59,16 @@ class FirstLook(eqx.Module):
 
     def score(self, star: Star) -> Float[Array, " point"]:
         """Approximate log posterior weight of every point: best (μ, E ≥ 0), parallax linearised there."""
-        weight = jnp.maximum(jnp.sum(star.ivar), 1e-10)
         residual = star.mag - self.magnitude
-        mean_r = self.extinction @ star.ivar / weight
-        mean_residual = residual @ star.ivar / weight
-        r, d = self.extinction - mean_r[:, None], residual - mean_residual[:, None]
-        spread = (r**2) @ star.ivar + 0.01
-        reddening = jnp.maximum((r * d) @ star.ivar / spread, 0)
-        chi2 = ((d - reddening[:, None] * r) ** 2) @ star.ivar
+        one = star.whiten(jnp.ones_like(star.mag))
+        weight = jnp.maximum(one @ one, 1e-10)
+        toward_mean = star.whitener.T @ one / weight
+        mean_r, mean_residual = self.extinction @ toward_mean, residual @ toward_mean
+        r = star.whiten(self.extinction - mean_r[:, None])
+        d = star.whiten(residual - mean_residual[:, None])
+        spread = jnp.sum(r**2, axis=1) + 0.01
+        reddening = jnp.maximum(jnp.sum(r * d, axis=1) / spread, 0)
+        chi2 = jnp.sum((d - reddening[:, None] * r) ** 2, axis=1)
         mu = mean_residual - reddening * mean_r
         parallax = parallax_from_distance_modulus(mu)
         variance_mu = 1 / weight + mean_r**2 / spread

@@ -14,7 +14,17 @@ _POSITIVE = (
     *("iterations", "epochs", "batch_size", "learning_rate", "decay_iterations", "density_components"),
     *("refine_batch_size", "refine_learning_rate", "chi2_cut_start", "chi2_cut_end", "chi2_cut_iterations"),
 )
-_NOT_NEGATIVE = ("l2", "l1", "refine_epochs", "max_first_reddening_err", "min_parallax_snr", "seed", "split_seed")
+_NOT_NEGATIVE = (
+    "l2",
+    "l1",
+    "refine_epochs",
+    "error_floor",
+    "floor_in_errors",
+    "max_first_reddening_err",
+    "min_parallax_snr",
+    "seed",
+    "split_seed",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +40,10 @@ class TrainingConfig:
         decay_iterations: iterations in which the learning rate falls by a factor e.
         l2: λ_s of Eq. (15), on the squared weights of M.
         l1: λ_r of Eq. (15), on the absolute weights of R.
+        error_floor: added in quadrature to the errors of magnitudes [mag] (section 3.4).
+        floor_in_errors: what the errors of the table hold already of such a floor [mag]; it is taken off first.
+        scatter: whether the scatter of real stars about the model is learned at the end; in inference it takes the
+            place of the floor.
         average: decay of the running mean of the weights over steps that becomes the model; 0 takes the last weights.
         refine_epochs: passes of the last stage, which differentiates covariances too; 0 leaves the stage out.
         refine_batch_size: stars in a step of it.
@@ -56,6 +70,9 @@ class TrainingConfig:
     decay_iterations: float = 5.0
     l2: float = 1e-4
     l1: float = 1e-2
+    error_floor: float = 0.02
+    floor_in_errors: float = 0.0
+    scatter: bool = False
     average: float = 0.0
     refine_epochs: int = 0
     refine_batch_size: int = 128
@@ -153,6 +170,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "l2": 1e-5,
         "average": 0.999,
         "refine_epochs": 50,
+        "scatter": True,
     },
 }
 

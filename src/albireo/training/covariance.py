@@ -2,7 +2,8 @@
 
 Eq. (4) says C = D + Σ_k g_k g_kᵀ: independent errors D of the bands, and one direction g_k in magnitude space for every
 shared error: the labels (∇(M + E R) times the Cholesky columns of C_θ), the reddening (R σ_E), the distance modulus
-(5/ln 10 · σ_ϖ/ϖ in every band). Here the inverse P = C⁻¹ is built instead, one direction at a time:
+(5/ln 10 · σ_ϖ/ϖ in every band), and the shared modes of a model's scatter. Here the inverse P = C⁻¹ is built instead,
+one direction at a time:
 
     P ← P − P g gᵀP / (1 + gᵀP g)
 
@@ -18,6 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from albireo.model.scatter import Scatter
 from albireo.model.stellar import StellarModel
 
 # |dμ/dϖ| = (5 / ln 10) / ϖ, from μ = 10 − 5 log10(ϖ / mas), Eqs. (4) and (A1).
@@ -52,12 +54,17 @@ def tangent(model: StellarModel, theta: Float[Array, " label"]) -> Tangent:
     return Tangent(m, r, slope_m, slope_r)
 
 
-def photometric_information(mag_err: Float[Array, " band"]) -> Information:
-    """D⁻¹ of the photometric errors alone; a band whose error is not finite has none."""
+def photometric_information(mag_err: Float[Array, " band"], scatter: Scatter | None = None) -> Information:
+    """(D + Σ)⁻¹ of photometric errors and a model's scatter; a band whose error is not finite has none."""
     observed = jnp.isfinite(mag_err)
     err = jnp.where(observed, mag_err, 1.0)
+    if scatter is not None:
+        err = jnp.where(observed, jnp.hypot(err, scatter.own), 1.0)
     log_norm = -jnp.sum(jnp.where(observed, jnp.log(err) + 0.5 * jnp.log(2 * jnp.pi), 0.0))
-    return Information(jnp.diag(jnp.where(observed, err**-2, 0.0)), log_norm)
+    info = Information(jnp.diag(jnp.where(observed, err**-2, 0.0)), log_norm)
+    for direction in () if scatter is None else scatter.shared.T:
+        info = forget(info, direction)
+    return info
 
 
 def forget(info: Information, direction: Float[Array, " band"], prior: Float[Array, ""] = 1.0) -> Information:

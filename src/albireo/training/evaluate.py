@@ -54,6 +54,7 @@ def evaluate(
     indices: Int[np.ndarray, " selected"] | None = None,
     *,
     min_parallax_snr: float = 5.0,
+    with_scatter: bool = False,
 ) -> Evaluation:
     """Compare a model with stars of known labels.
 
@@ -65,6 +66,7 @@ def evaluate(
         training_set: the stars.
         indices: which of them; all by default.
         min_parallax_snr: a parallax of less signal-to-noise is not used.
+        with_scatter: whether the covariance holds the model's scatter too, for stars whose errors hold no floor.
 
     Raises:
         UserError: the model lacks a band of the stars, or has other labels.
@@ -75,7 +77,8 @@ def evaluate(
     if missing:
         raise UserError(f"the model has no band {missing[0]!r} of the stars; read them with bands={model.bands}.")
     stars = training_set if indices is None else training_set[indices]
-    fit = sweep(fit_star, model.select_bands(stars.bands), stars_of(stars, min_parallax_snr))
+    model = model.select_bands(stars.bands)
+    fit = sweep(fit_star, model if with_scatter else model.with_scatter(None), stars_of(stars, min_parallax_snr))
     ratio, log_likelihood = fit.chi2 / fit.dof, fit.log_likelihood
     surveys = {} if stars.survey is None else {str(name): stars.survey == name for name in np.unique(stars.survey)}
     return Evaluation(

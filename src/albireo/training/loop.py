@@ -15,6 +15,7 @@ import numpy as np
 import optax
 from jaxtyping import Bool, Float
 
+from albireo.catalog import remove_error_floor
 from albireo.errors import UserError
 from albireo.model.domain import KernelDomain
 from albireo.model.mixture import GaussianMixture
@@ -26,6 +27,7 @@ from albireo.training.evaluate import evaluate
 from albireo.training.history import Epoch, check_finite
 from albireo.training.loss import Batch, chi2, loss, pack, penalty
 from albireo.training.refine import refine
+from albireo.training.scatter import fit_scatter
 from albireo.training.split import Split, split_stars
 from albireo.training.stars import Star, first_information, fit_star, refit_reddening, stars_of, sweep
 from albireo.training.weights import Weights, weights_of, with_weights
@@ -33,6 +35,8 @@ from albireo.training.weights import Weights, weights_of, with_weights
 # A model of thirteen bands has 1,600 weights; below these numbers a fit means nothing.
 MIN_STARS = 100
 MIN_STARS_PER_BAND = 20
+# The scatter of thirteen bands has 52 parameters; with fewer validation stars it is learned from training stars too.
+MIN_STARS_FOR_SCATTER = 500
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,7 +84,9 @@ def train(
     config = TrainingConfig.preset("default") if config is None else config
     split = split_stars(training_set, config)
     _check(training_set, split, config)
+    measured_err = remove_error_floor(training_set.mag_err, config.floor_in_errors)
     stars = stars_of(training_set, config.min_parallax_snr, config.parallax_prior_slope)
+    stars = stars._replace(mag_err=np.hypot(measured_err, config.error_floor))
     blank = _blank_model(training_set, split, config)
     state = _start(blank, training_set, config)
     if checkpoint is not None and resume and Path(checkpoint).exists():
@@ -94,6 +100,9 @@ def train(
     if config.refine_epochs:
         model, more = refine(model, stars, split.train, split.validation, config, callback)
         history += more
+    if config.scatter:
+        stars = stars._replace(mag_err=measured_err)
+        model = model.with_scatter(fit_scatter(model, stars, _unseen(split), config.seed))
     model = _describe(model, training_set, split, config)
     return TrainingResult(model, history, state.reddening, state.reddening_err, excluded, split)
 
@@ -219,6 +228,12 @@ def _mean_chi2(blank, weights, stars, num):
     return jnp.sum(jnp.where(jnp.arange(len(value)) < num, value, 0.0)) / num
 
 
+def _unseen(split):
+    """Stars to learn the scatter from: those the weights were not fitted to, if there are enough."""
+    enough = len(split.validation) >= MIN_STARS_FOR_SCATTER
+    return split.validation if enough else np.concatenate([split.train, split.validation])
+
+
 def _describe(model, training_set, split, config):
     """The model with its density, its domain and its metadata."""
     learned = training_set[np.concatenate([split.train, split.validation])]
@@ -235,7 +250,9 @@ def _describe(model, training_set, split, config):
         metadata["held_out"] = held_out.to_dict()
     return dataclasses.replace(
         model,
-        density=GaussianMixture.fit(learned.theta, config.density_components, config.seed),
+        density=GaussianMixture.fit(
+            learned.theta, config.density_components, config.seed, np.linalg.cholesky(learned.theta_cov)
+        ),
         domain=KernelDomain.fit(learned.theta, observed, bandwidth),
         metadata=metadata,
     )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from albireo.model.scatter import Scatter
 from albireo.model.stellar import StellarModel
 from albireo.training.covariance import (
     MODULUS_PER_RELATIVE_PARALLAX,
@@ -78,15 +79,19 @@ def stars_of(
     )
 
 
-def first_information(star: Star) -> Information:
-    """Inverse covariance before there is a model: photometry and parallax alone (section 4)."""
-    return forget_distance(photometric_information(star.mag_err), star.relative_parallax_err, star.has_parallax)
+def first_information(star: Star, scatter: Scatter | None = None) -> Information:
+    """Inverse covariance of photometry and parallax alone, all there is before there is a model (section 4)."""
+    photometry = photometric_information(star.mag_err, scatter)
+    return forget_distance(photometry, star.relative_parallax_err, star.has_parallax)
 
 
 def fit_star(model: StellarModel, star: Star) -> Fit:
-    """Residuals of a star with their full covariance, Eqs. (3) and (4), at the star's own reddening."""
+    """Residuals of a star with their full covariance, Eqs. (3) and (4), at the star's own reddening.
+
+    The covariance holds the model's scatter where it has one.
+    """
     at = tangent(model, star.theta)
-    info = forget_labels(first_information(star), at, star.reddening, star.theta_cholesky)
+    info = forget_labels(first_information(star, model.scatter), at, star.reddening, star.theta_cholesky)
     info = forget(info, at.extinction * star.reddening_err)
     residual = star.mag - star.modulus - at.absolute_magnitude - star.reddening * at.extinction
     chi2 = residual @ info.precision @ residual

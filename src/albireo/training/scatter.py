@@ -1,0 +1,68 @@
+"""Learning the scatter of real stars about a model, which is added to C of Eq. (4).
+
+It maximises the likelihood of stars at a fixed model. Labels and reddenings have errors too: what those explain is not
+scatter.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int
+from scipy.optimize import minimize
+
+from albireo.model.scatter import Scatter
+from albireo.model.stellar import StellarModel
+from albireo.training.stars import Star, fit_star
+
+# On held-out real stars a third shared mode still gains a little in likelihood, a fourth nothing.
+NUM_MODES = 3
+# An outlier is one star in twenty, with errors five times as large; it must not widen the scatter of the others.
+OUTLIERS, OUTLIER_SCALE = 0.05, 5.0
+# No calibration is better than this [mag].
+MIN_SCATTER = 1e-3
+# More stars would not change the outcome.
+MAX_STARS = 2000
+
+_UNIT = 0.02
+
+
+def fit_scatter(model: StellarModel, stars: Star, rows: Int[np.ndarray, " selected"], seed: int) -> Scatter:
+    """The scatter under which stars are most likely.
+
+    Args:
+        model: a model; a scatter that it has already is not looked at.
+        stars: stars whose errors of magnitudes hold no floor.
+        rows: which of them to learn from, best such that the model was not trained on.
+        seed: of the choice of stars where there are many, and of the start.
+    """
+    rng, num_bands = np.random.default_rng(seed), len(model.bands)
+    rows = rng.choice(rows, MAX_STARS, replace=False) if len(rows) > MAX_STARS else rows
+    start = np.concatenate([np.zeros(num_bands), 0.2 * rng.normal(size=NUM_MODES * num_bands)])
+    lowest = [(np.log(MIN_SCATTER / _UNIT), None)] * num_bands + [(None, None)] * (NUM_MODES * num_bands)
+    with jax.enable_x64(True):
+        model = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), model)
+        chosen = jax.tree.map(lambda a: jnp.asarray(a[rows]), stars)
+
+        def objective(parameters):
+            value, gradient = _value_and_gradient(model, chosen, jnp.asarray(parameters))
+            return float(value), np.asarray(gradient)
+
+        found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=lowest, options={"maxiter": 300})
+        scatter = jax.device_get(_scatter(jnp.asarray(found.x), num_bands))
+    return jax.tree.map(lambda a: jnp.asarray(a, float), scatter)
+
+
+def _scatter(parameters, num_bands):
+    return Scatter(_UNIT * jnp.exp(parameters[:num_bands]), _UNIT * parameters[num_bands:].reshape(num_bands, -1))
+
+
+def _negative_log_likelihood(parameters, model, stars):
+    fit = jax.vmap(fit_star, (None, 0))(model.with_scatter(_scatter(parameters, len(model.bands))), stars)
+    # The covariance of an outlier is that of the others times OUTLIER_SCALE².
+    gain = 0.5 * fit.chi2 * (1 - OUTLIER_SCALE**-2) - fit.dof * jnp.log(OUTLIER_SCALE)
+    return -jnp.mean(fit.log_likelihood + jnp.logaddexp(jnp.log1p(-OUTLIERS), jnp.log(OUTLIERS) + gain))
+
+
+@jax.jit
+def _value_and_gradient(model, stars, parameters):
+    return jax.value_and_grad(_negative_log_likelihood)(parameters, model, stars)
