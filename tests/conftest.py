@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 # Environment variables rather than jax.config: workers and the command-line tests' subprocesses inherit them.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "jax"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Tests run little and compile much: a lower level of optimisation halves the time of a first run.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
