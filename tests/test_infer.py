@@ -1,6 +1,7 @@
 """infer() and Posterior: what users and ArviZ get, and what a bad star does."""
 
 import dataclasses
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -11,7 +12,7 @@ import xarray as xr
 
 from albireo import NUTS, Catalog, Importance, Nested, Posterior, UserError, infer
 from albireo.flags import Flag, flag_names
-from albireo.priors import Reddening
+from albireo.priors import Prior, Reddening
 from stars import PLANET_HOSTS, TRUTHS, simulate
 
 QUICK = Importance(num_samples=2000, batch_size=4)
@@ -82,8 +83,51 @@ def test_save_and_load_round_trip(result, request, tmp_path):
     assert loaded.tree.attrs == posterior.tree.attrs
     assert loaded.summary().colnames == posterior.summary().colnames
     xr.testing.assert_allclose(loaded.log_likelihood(), posterior.log_likelihood())
-    with pytest.raises(UserError, match="without its model"):
+    with pytest.raises(UserError, match="without its model and prior"):
         loaded.posterior_predictive()
+    with pytest.raises(UserError, match="both the model and the prior"):
+        Posterior.load(tmp_path / "posterior.nc", prior="flat")
+
+
+class Cut(eqx.Module):
+    """A prior that another one becomes where `allowed` says so."""
+
+    prior: Prior
+    allowed: Callable = eqx.field(static=True)
+
+    def log_prob(self, theta, mu, reddening, sky):
+        return jnp.where(self.allowed(theta), self.prior.log_prob(theta, mu, reddening, sky), -jnp.inf)
+
+    def __getattr__(self, name):
+        return getattr(self.prior, name)
+
+
+@pytest.mark.parametrize("result", ["weighted", "chains"])
+def test_another_prior_afterwards_is_that_prior_from_the_start(result, request, model, hosts, tmp_path):
+    posterior = request.getfixturevalue(result)
+    posterior.save(tmp_path / "posterior.nc")
+    loaded = Posterior.load(tmp_path / "posterior.nc", model=model, prior="milky-way")
+    ours = loaded.reweight("edsd").summary()
+    direct = infer(hosts, model=model, prior="edsd", sampler=QUICK, seed=3).summary()
+    good = np.asarray(ours["k_hat"]) < 0.7
+    assert good.sum() >= 2
+    for name in ("teff", "logg", "feh", "distance_modulus", "reddening"):
+        low, middle, high = (np.asarray(direct[f"{name}_{p}"], float)[good] for p in ("p16", "p50", "p84"))
+        shift = np.asarray(ours[f"{name}_p50"], float)[good] - middle
+        # Both have at least 400 effective draws: five standard errors of a difference of medians.
+        np.testing.assert_array_less(np.abs(shift), 5 * 1.25 * (high - low) / 2 * np.sqrt(2 / 400))
+    difference = np.asarray(ours["log_evidence"]) - np.asarray(direct["log_evidence"])
+    np.testing.assert_allclose(difference[good], 0, atol=0.25)
+
+
+def test_reweighting_does_not_pretend(model, milky_way, hosts, weighted):
+    """A prior that leaves hardly any draw flags the star; one that leaves none makes it NaN."""
+    highest = weighted.tree["posterior"]["teff"].max(("chain", "draw")).values
+    few = weighted.reweight(Cut(milky_way, lambda theta: theta[0] > highest.max() - 1))
+    hottest = int(np.argmax(highest))
+    assert few.flags[hottest] & Flag.NOT_CONVERGED
+    assert np.all(few.flags[np.arange(len(hosts)) != hottest] & Flag.NOT_SAMPLED)
+    assert np.isnan(few.summary()["teff_p50"][np.arange(len(hosts)) != hottest]).all()
 
 
 @pytest.mark.parametrize("content", [None, b"no netCDF", b"\x89HDF\r\n\x1a\n" + bytes(100)])

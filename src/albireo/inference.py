@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -50,7 +49,7 @@ def infer(
         UserError: there is no such model, prior or sampler, or no star has a band of the model.
     """
     model = model if isinstance(model, StellarModel) else load_model(model)
-    prior = load_prior(prior, model) if isinstance(prior, str | Path) else _check_prior(prior)
+    prior = load_prior(prior, model)
     sampler = _sampler(sampler)
     if not set(catalog.bands) & set(model.bands):
         have, needs = ", ".join(catalog.bands), ", ".join(model.bands)
@@ -75,13 +74,6 @@ def _sampler(sampler: Sampler | str) -> Sampler:
     if sampler not in SAMPLERS:
         raise UserError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}.")
     return SAMPLERS[sampler]()
-
-
-def _check_prior(prior: Any) -> Prior:
-    if not isinstance(prior, Prior):
-        needed = "log_prob, sample and reddening_given_distance"
-        raise UserError(f"a prior needs the methods {needed}; {type(prior).__name__} lacks one.")
-    return prior
 
 
 def _sample_all(

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from astropy.table import Table
 from jaxtyping import Array, Float, Int
 
 from albireo import flags
@@ -15,6 +16,8 @@ from albireo.catalog import Catalog
 from albireo.certificate import certify
 from albireo.errors import UserError
 from albireo.likelihood import Star, log_likelihood_bands, log_likelihood_parallax, parallax_from_distance_modulus
+from albireo.model import StellarModel, load_model
+from albireo.priors import Prior, load_prior
 from albireo.samplers import Batch, Draws, Problem
 
 if TYPE_CHECKING:
@@ -158,6 +161,39 @@ class Posterior:
             return tree
         return az.InferenceData(attrs=dict(self.tree.attrs), warn_on_custom_groups=False, **groups)
 
+    def reweight(self, prior: Prior | str | Path) -> "Posterior":
+        """The posteriors under another prior, from these draws: nothing is sampled anew.
+
+        Every draw is weighted by the ratio of the new prior to the old, with Pareto smoothing. `k_hat` and `ess_kish`
+        say whether a star's draws can stand for its new posterior; where they cannot (above 0.7, below 400), the star
+        is flagged `not_converged` and has to be inferred again. A star none of whose draws the new prior allows is NaN.
+
+        Args:
+            prior: as in `infer`.
+
+        Raises:
+            UserError: there is no such prior, or this posterior does not know its model and prior.
+        """
+        from albireo.reweight import reweight_batch
+
+        problem, catalog = self._problem(), self._catalog()
+        new = load_prior(prior, problem.model)
+        group = self.tree["weighted_posterior" if "weighted_posterior" in self.tree.children else "posterior"]
+        # As one chain, for weighted draws of several chains are no chains any more.
+        theta, mu, reddening = self._draws(group.to_dataset())
+        shape = (len(self), 1, -1)
+        draws = Draws(theta.reshape(*shape, theta.shape[-1]), mu.reshape(shape), reddening.reshape(shape))
+        if "log_weight" in group:
+            log_weight = _flat(group["log_weight"]).reshape(shape)
+        else:
+            log_weight = np.full_like(draws.mu, -np.log(draws.mu.shape[2]), dtype=float)
+        stats = self.tree["sample_stats"]
+        evidence = {name: stats[name].values for name in ("log_evidence", "log_evidence_err") if name in stats}
+        position = np.stack([catalog.glon, catalog.glat], axis=-1)
+        batch = reweight_batch(problem.prior, new, position, draws, log_weight, evidence)
+        metadata = {"sampler": f"{self.tree.attrs['sampler']}, reweighted", "seed": int(self.tree.attrs["seed"])}
+        return Posterior.from_batch(batch, catalog, Problem(problem.model, new), metadata)
+
     def summary(self) -> "QTable":
         """One row a star: id, mean, standard deviation and percentiles of every variable, certificate, flags.
 
@@ -191,12 +227,25 @@ class Posterior:
         tree.to_netcdf(path, engine="h5netcdf")
 
     @classmethod
-    def load(cls, path: str | Path) -> "Posterior":
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        model: StellarModel | str | Path | None = None,
+        prior: Prior | str | Path | None = None,
+    ) -> "Posterior":
         """Read what `save` wrote.
 
+        Args:
+            path: the file.
+            model: the model it was inferred with; this and the prior are needed for predictions and to reweight.
+            prior: the prior it was inferred with.
+
         Raises:
-            UserError: no such file, or not a posterior of albireo.
+            UserError: no such file, not a posterior of albireo, one of another model, or a model without its prior.
         """
+        if (model is None) != (prior is None):
+            raise UserError("Posterior.load needs both the model and the prior of the inference, or neither.")
         if not Path(path).is_file():
             raise UserError(f"there is no posterior file {path}; `albireo infer` writes one.")
         try:
@@ -208,24 +257,54 @@ class Posterior:
             raise UserError(f"{path} was not written by albireo; give the posterior.nc of a run.")
         if tree.attrs["format_version"] > _FORMAT_VERSION:
             raise UserError(f"{path} was written by a newer albireo; update albireo to read it.")
-        return cls(tree)
+        if model is None or prior is None:
+            return cls(tree)
+        model = model if isinstance(model, StellarModel) else load_model(model)
+        bands = tuple(map(str, np.asarray(tree["observed_data"]["band"])))
+        if (",".join(model.labels), model.bands) != (tree.attrs["labels"], bands):
+            raise UserError(f"{path} was inferred with a model of other labels or bands; give that one.")
+        return cls(tree, Problem(model, load_prior(prior, model)))
 
     def _problem(self) -> Problem:
         if self.problem is None:
-            raise UserError(
-                "this posterior was loaded from a file, without its model; infer again to have predictions."
-            )
+            raise UserError("this posterior was loaded without its model and prior; give both to Posterior.load.")
         return self.problem
+
+    def _catalog(self) -> Catalog:
+        """The stars, as far as they are needed to judge other draws."""
+        data, constant = self.tree["observed_data"], self.tree["constant_data"]
+        labels, num = tuple(self.tree.attrs["labels"].split(",")), len(self)
+        unknown = np.full(num, np.nan)
+        return Catalog(
+            bands=tuple(map(str, np.asarray(data["band"]))),
+            labels=labels,
+            mag=data["magnitude"].values,
+            mag_err=constant["magnitude_err"].values,
+            parallax=data["parallax"].values,
+            parallax_err=constant["parallax_err"].values,
+            glon=constant["glon"].values,
+            glat=constant["glat"].values,
+            theta=np.full((num, len(labels)), np.nan),
+            theta_cov=np.full((num, len(labels), len(labels)), np.nan),
+            reddening=unknown,
+            reddening_err=unknown,
+            ids=data["star"].values,
+            row=constant["row"].values,
+            bad_input=(self.flags & int(flags.Flag.BAD_INPUT)) > 0,
+            extra=Table(),
+        )
+
+    def _draws(self, group: xr.Dataset) -> Draws:
+        """The draws of a group, axes (star, chain, draw)."""
+        drawn = group.transpose("star", "chain", "draw")
+        theta = np.stack([drawn[label] for label in self.tree.attrs["labels"].split(",")], axis=-1)
+        return Draws(theta, np.asarray(drawn["distance_modulus"]), np.asarray(drawn["reddening"]))
 
     def _stars_and_draws(self) -> tuple[Star, Draws]:
         data, constant = self.tree["observed_data"], self.tree["constant_data"]
-        labels = self.tree.attrs["labels"].split(",")
-        drawn = self.tree["posterior"].to_dataset().transpose("star", "chain", "draw")
-        theta = np.stack([drawn[label] for label in labels], axis=-1)
         measured = data["magnitude"], constant["magnitude_err"], data["parallax"], constant["parallax_err"]
         stars = Star.from_measurements(*measured, scatter=self._problem().model.scatter)
-        draws = Draws(theta, np.asarray(drawn["distance_modulus"]), np.asarray(drawn["reddening"]))
-        return jax.tree.map(jnp.asarray, (stars, draws))
+        return jax.tree.map(jnp.asarray, (stars, self._draws(self.tree["posterior"].to_dataset())))
 
 
 @eqx.filter_jit

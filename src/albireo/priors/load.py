@@ -39,14 +39,20 @@ def list_priors() -> list[tuple[str, str]]:
     return sorted(files + plugins)
 
 
-def load_prior(name: str | Path, model: StellarModel) -> Prior:
-    """A prior by name or by the path of a TOML file.
+def load_prior(name: str | Path | Prior, model: StellarModel) -> Prior:
+    """A prior by name or by the path of a TOML file; an object with the methods of a prior is returned as it is.
 
     A name registered under the entry-point group `albireo.priors` is called with the model and returns the prior.
 
     Raises:
-        UserError: no such prior, not a TOML file, an unknown key or a value out of range.
+        UserError: no such prior, not a TOML file, an unknown key or a value out of range, or an object without the
+            methods.
     """
+    if not isinstance(name, str | Path):
+        if not isinstance(name, Prior):
+            needed = "log_prob, sample and reddening_given_distance"
+            raise UserError(f"a prior needs the methods {needed}; {type(name).__name__} lacks one.")
+        return name
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():
         if not path.is_file():
