@@ -279,7 +279,9 @@ def evaluate_command(
 
     For a model that knows its scatter, another column has the figures with that in place of the floor in errors.
     """
-    from albireo.catalog import Catalog
+    import dataclasses
+
+    from albireo.catalog import Catalog, remove_error_floor
     from albireo.model import load_green2020, load_model
     from albireo.training import TrainingSet, evaluate
 
@@ -287,13 +289,16 @@ def evaluate_command(
     if against is not None:
         models["published"] = load_green2020(against)
     judged = models["model"]
-    catalog = Catalog.read(input_path, bands=judged.bands, labels=judged.labels)
-    stars = TrainingSet.from_catalog(catalog)
+    stars = TrainingSet.from_catalog(Catalog.read(input_path, bands=judged.bands, labels=judged.labels))
     indices = _held_out(stars, judged.metadata, model, input_path) if held_out else None
     figures = {name: evaluate(each, stars, indices) for name, each in models.items()}
+    measured = dataclasses.replace(stars, mag_err=remove_error_floor(stars.mag_err, floor_in_errors))
     if judged.scatter is not None:
-        measured = TrainingSet.from_catalog(catalog.without_error_floor(floor_in_errors))
         figures["with scatter"] = evaluate(judged, measured, indices, with_scatter=True)
+    elif floor_in_errors:
+        raise UserError(
+            f"the model {model} has no scatter to take the place of the floor; leave out --floor-in-errors."
+        )
     if as_json:
         typer.echo(json.dumps({name: evaluation.to_dict() for name, evaluation in figures.items()}, indent=2))
     else:

@@ -109,7 +109,11 @@ class Posterior:
         return np.asarray(self.tree["sample_stats"]["flags"])
 
     def log_likelihood(self) -> xr.Dataset:
-        """Log-likelihood of every magnitude and of the parallax at every draw, for `az.loo` and `az.compare`."""
+        """Log-likelihood of every magnitude and of the parallax at every draw.
+
+        A magnitude's is given those of the bands before it, for the model's scatter correlates them: the sum over the
+        bands is the log-likelihood of the star, the single ones depend on the order of the bands.
+        """
         if "log_likelihood" in self.tree.children:
             return self.tree["log_likelihood"].to_dataset()
         stars, draws = self._stars_and_draws()

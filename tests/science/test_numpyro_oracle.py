@@ -40,7 +40,7 @@ def test_importance_sampler_agrees_with_numpyro_over_all_dimensions(model, milky
     draws = np.stack([posterior.tree["posterior"][name].values.ravel() for name in names], axis=1).astype(float)
     z = np.column_stack([np.asarray(model.standardise(draws[:, :3])), draws[:, 3], np.log(draws[:, 4])])
     with jax.enable_x64(True):
-        exact = (to_double(tree) for tree in (model, milky_way, one(stars_of(catalog), 0)))
+        exact = (to_double(tree) for tree in (model, milky_way, one(stars_of(catalog, scatter=model.scatter), 0)))
         theirs = sample_with_numpyro(*exact, jnp.asarray(z[:4]), jnp.asarray(np.cov(z.T)))
     assert np.max(gelman_rubin(theirs)) < 1.02
     ours, theirs = (np.column_stack([draws, np.exp(draws[:, 4])]) for draws in (z, theirs.reshape(-1, 5)))

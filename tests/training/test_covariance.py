@@ -7,6 +7,7 @@ from albireo.model.scatter import Scatter
 from albireo.model.stellar import to_colors
 from albireo.training.loss import pack, packed_product
 from albireo.training.reddening import update_reddening
+from albireo.training.scatter import OUTLIER_SCALE, outlier_gain
 from albireo.training.stars import fit_star, refit_reddening, stars_of, sweep
 
 SCATTER = Scatter(
@@ -56,6 +57,14 @@ def test_log_likelihood_is_that_of_scipy(true_model, whole_star, scatter):
     fit = fit_star(model, whole_star)
     expected = multivariate_normal(np.zeros(4), dense_covariance(model, whole_star)).logpdf(fit.residual)
     assert fit.log_likelihood == pytest.approx(expected, rel=1e-8)
+
+
+def test_outlier_is_a_normal_of_larger_covariance(true_model, whole_star):
+    from scipy.stats import multivariate_normal
+
+    fit = fit_star(true_model, whole_star)
+    wide = multivariate_normal(np.zeros(4), OUTLIER_SCALE**2 * dense_covariance(true_model, whole_star))
+    assert fit.log_likelihood + outlier_gain(fit) == pytest.approx(wide.logpdf(fit.residual), rel=1e-6)
 
 
 def test_covariance_matches_monte_carlo(true_model, whole_star):

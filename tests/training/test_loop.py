@@ -124,9 +124,12 @@ def test_outliers_are_excluded(stars, true_model):
 def test_any_bands_and_any_labels_can_be_trained(bands, labels):
     true = make_model(bands, labels)
     stars = TrainingSet.from_table(simulate(true, 600), bands=bands, labels=labels)
-    config = dataclasses.replace(QUICK, refine_epochs=0, bandwidth={**QUICK.bandwidth, "alpha_fe": 0.05})
+    config = dataclasses.replace(
+        QUICK, refine_epochs=0, scatter=len(bands) == 3, bandwidth={**QUICK.bandwidth, "alpha_fe": 0.05}
+    )
     result = train(stars, config)
     assert isinstance(result.model, StellarModel)
+    assert (result.model.scatter is not None) == config.scatter
     assert (result.model.bands, result.model.labels) == (bands, labels)
     assert evaluate(result.model, stars, result.split.test).chi2_per_dof < 2.5
 

@@ -62,7 +62,7 @@ def load_model(path: str | Path) -> StellarModel:
         raise UserError(f"{path} is not a model file or is damaged ({error}); train or copy it again.") from None
     if not isinstance(header, dict) or header.get("format") != "albireo stellar model":
         raise UserError(f"{path} was not written by albireo; give the path of a model written by `albireo train`.")
-    if header.get("version") != FORMAT_VERSION:
+    if header.get("version") not in range(1, FORMAT_VERSION + 1):
         raise UserError(
             f"{path} has model format {header.get('version')}, this albireo reads {FORMAT_VERSION}; "
             "update albireo or train the model again."

@@ -21,7 +21,7 @@ class Scatter(eqx.Module):
 
     def covariance(self) -> Float[Array, "band band"]:
         """Σ [mag²]."""
-        return jnp.diag(self.own**2) + self.shared @ self.shared.T
+        return jnp.diag(self.own**2) + jnp.matmul(self.shared, self.shared.T, precision="highest")
 
     def select_bands(self, index: Int[Array, " selected"]) -> "Scatter":
         """The scatter of some bands."""

@@ -56,7 +56,7 @@ class StellarModel(eqx.Module):
         label_std: standard deviation of the labels of the training stars.
         bands: band names; the first is the reference band.
         labels: label names, by default teff [K], logg [dex], feh [dex].
-        density: smooth number density of the training stars over the labels, or None.
+        density: smooth number density of the training stars over the labels, without their errors, or None.
         domain: where the training stars are, band by band, or None.
         scatter: how real stars scatter about the model, or None if they are taken not to.
         metadata: provenance (data, configuration, held-out figures): plain JSON values.

@@ -133,7 +133,8 @@ def _run_chain(settings: NUTS, problem: Problem, star: Star, sky: Any, space: _S
     # One loop for warm-up and draws: the transition, which is most of the program, is compiled once.
     num = settings.num_warmup + settings.num_samples
     inputs = (jax.random.split(key, num), jnp.arange(num) < settings.num_warmup)
-    # A chain starts where the density is taken to be 0, so that its first step is to a draw from the mixture.
+    # A chain starts where the density is taken to be 0, so that its first step is to the first draw from the
+    # mixture that the posterior allows.
     nothing = jnp.zeros_like(space.center)
     start = (HMCState(nothing, jnp.full((), -jnp.inf, nothing.dtype), nothing), init(_INITIAL_STEP))
     _, (z, info) = jax.lax.scan(step, start, inputs)

@@ -103,7 +103,7 @@ def train(
     if config.scatter:
         stars = stars._replace(mag_err=measured_err)
         model = model.with_scatter(fit_scatter(model, stars, _unseen(split), config.seed))
-    model = _describe(model, training_set, split, config)
+    model = _describe(model, training_set, measured_err, split, config)
     return TrainingResult(model, history, state.reddening, state.reddening_err, excluded, split)
 
 
@@ -234,7 +234,7 @@ def _unseen(split):
     return split.validation if enough else np.concatenate([split.train, split.validation])
 
 
-def _describe(model, training_set, split, config):
+def _describe(model, training_set, measured_err, split, config):
     """The model with its density, its domain and its metadata."""
     learned = training_set[np.concatenate([split.train, split.validation])]
     usable = learned.usable_parallax(config.min_parallax_snr)
@@ -246,7 +246,8 @@ def _describe(model, training_set, split, config):
         "dropped": training_set.dropped,
     }
     if len(split.test):
-        held_out = evaluate(model, training_set, split.test, min_parallax_snr=config.min_parallax_snr)
+        judged = dataclasses.replace(training_set, mag_err=np.hypot(measured_err, config.error_floor))
+        held_out = evaluate(model, judged, split.test, min_parallax_snr=config.min_parallax_snr)
         metadata["held_out"] = held_out.to_dict()
     return dataclasses.replace(
         model,

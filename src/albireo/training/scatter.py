@@ -7,12 +7,13 @@ scatter.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int
 from scipy.optimize import minimize
 
+from albireo.errors import UserError
 from albireo.model.scatter import Scatter
 from albireo.model.stellar import StellarModel
-from albireo.training.stars import Star, fit_star
+from albireo.training.stars import Fit, Star, fit_star
 
 # On held-out real stars a third shared mode still gains a little in likelihood, a fourth nothing.
 NUM_MODES = 3
@@ -48,6 +49,10 @@ def fit_scatter(model: StellarModel, stars: Star, rows: Int[np.ndarray, " select
             return float(value), np.asarray(gradient)
 
         found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=lowest, options={"maxiter": 300})
+        if not np.all(np.isfinite(found.x)):
+            raise UserError(
+                "the scatter could not be learned; look for stars whose magnitudes are far off, or set it off."
+            )
         scatter = jax.device_get(_scatter(jnp.asarray(found.x), num_bands))
     return jax.tree.map(lambda a: jnp.asarray(a, float), scatter)
 
@@ -58,9 +63,13 @@ def _scatter(parameters, num_bands):
 
 def _negative_log_likelihood(parameters, model, stars):
     fit = jax.vmap(fit_star, (None, 0))(model.with_scatter(_scatter(parameters, len(model.bands))), stars)
-    # The covariance of an outlier is that of the others times OUTLIER_SCALE².
-    gain = 0.5 * fit.chi2 * (1 - OUTLIER_SCALE**-2) - fit.dof * jnp.log(OUTLIER_SCALE)
-    return -jnp.mean(fit.log_likelihood + jnp.logaddexp(jnp.log1p(-OUTLIERS), jnp.log(OUTLIERS) + gain))
+    return -jnp.mean(fit.log_likelihood + jnp.logaddexp(jnp.log1p(-OUTLIERS), jnp.log(OUTLIERS) + outlier_gain(fit)))
+
+
+def outlier_gain(fit: Fit) -> Float[Array, "*batch"]:
+    """What the log-likelihood of a star gains when its covariance is multiplied by OUTLIER_SCALE²."""
+    # The density is over all observed bands, one more than there are degrees of freedom: the reddening has its error.
+    return 0.5 * fit.chi2 * (1 - OUTLIER_SCALE**-2) - (fit.dof + 1) * jnp.log(OUTLIER_SCALE)
 
 
 @jax.jit
