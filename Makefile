@@ -35,8 +35,8 @@ demo: install
 	$(BIN)/albireo demo -o demo-output
 
 model: install
-	$(BIN)/albireo train $(DATA)/green2020_stars.fits -o src/albireo/data/default.safetensors --seed 0 --floor-in-errors 0.02 --overwrite \
-	    --source "doi:10.5281/zenodo.3902382 (Green et al. 2021)"
+	$(BIN)/albireo train $(DATA)/green2020_stars.fits -o src/albireo/data/default.safetensors --overwrite \
+	    --seed 0 --floor-in-errors 0.02 --source "doi:10.5281/zenodo.3902382 (Green et al. 2021)"
 
 populations: install
 	$(BIN)/python -m albireo.priors.isochrones $(DATA)/parsec_isochrones.fits.gz src/albireo/data/populations.npz

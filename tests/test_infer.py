@@ -252,7 +252,7 @@ def test_a_star_with_one_magnitude_is_flagged_and_not_sampled(model, milky_way):
     [
         ({"sampler": 5}, "nuts, nested, importance"),
         ({"prior": "nowhere"}, "milky-way"),
-        ({"prior": object()}, "log_prob, sample and reddening_given_distance"),
+        ({"prior": object()}, "a prior needs the method"),
         ({"sampler": "gibbs"}, "nuts, nested, importance"),
         ({"model": "nothing.safetensors"}, "nothing.safetensors"),
     ],

@@ -8,29 +8,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from astropy.table import Table
 from jaxtyping import Array, Float, Int
 
 from albireo import flags
 from albireo.catalog import Catalog
 from albireo.certificate import certify
 from albireo.errors import UserError
+from albireo.groups import catalog_of, data_groups, dataset, draws_of
 from albireo.likelihood import Star, log_likelihood_bands, log_likelihood_parallax, parallax_from_distance_modulus
 from albireo.model import StellarModel, load_model
 from albireo.priors import Prior, load_prior
 from albireo.samplers import Batch, Draws, Problem
+from albireo.statistics import flat, resample, summarise
 
 if TYPE_CHECKING:
     from astropy.table import QTable
 
-UNITS = {"teff": "K", "logg": "dex", "feh": "dex"} | {
-    "distance_modulus": "mag",
-    "reddening": "mag",
-    "distance": "pc",
-    "extinction": "mag",
-}
 _FORMAT_VERSION = 1
-_PERCENTILES = {"p16": 0.16, "p50": 0.50, "p84": 0.84}
 
 
 class Posterior:
@@ -38,9 +32,9 @@ class Posterior:
 
     Attributes:
         tree: groups of labelled arrays. `posterior` holds equally weighted draws over (chain, draw, star);
-            `weighted_posterior`, where
-            the sampler weights its draws, those draws and `log_weight`; `sample_stats` the sampler's statistics and
-            every star's certificate; `observed_data` and `constant_data` what was measured.
+            `weighted_posterior`, where the sampler weights its draws, those draws and `log_weight`; `sample_stats`
+            the sampler's statistics and every star's certificate; `observed_data` and `constant_data` what was
+            measured.
         problem: the model and the prior; None after `load`.
     """
 
@@ -61,22 +55,22 @@ class Posterior:
             "extinction": derived["extinction"],
         }
         dims = ("star", "chain", "draw")
-        drawn = _dataset(variables, dims, catalog).transpose("chain", "draw", "star")
+        drawn = dataset(variables, dims, catalog).transpose("chain", "draw", "star")
         groups = {"posterior": drawn}
         if batch.log_weight is not None:
-            weighted = _dataset(variables | {"log_weight": batch.log_weight}, dims, catalog)
+            weighted = dataset(variables | {"log_weight": batch.log_weight}, dims, catalog)
             groups["weighted_posterior"] = weighted.transpose("chain", "draw", "star")
-            groups["posterior"] = _resample(drawn, batch.log_weight, metadata["seed"], catalog.row)
+            groups["posterior"] = resample(drawn, batch.log_weight, metadata["seed"], catalog.row)
         stats = certify(
             batch, groups["posterior"], _least_chi2(np.asarray(derived["chi2"]), batch.log_weight), catalog, problem
         )
         groups["sample_stats"] = xr.merge(
             [
-                _dataset(batch.draw_stats, dims, catalog).transpose("chain", "draw", "star"),
-                _dataset(stats, ("star",), catalog),
+                dataset(batch.draw_stats, dims, catalog).transpose("chain", "draw", "star"),
+                dataset(stats, ("star",), catalog),
             ]
         )
-        groups |= _data_groups(catalog)
+        groups |= data_groups(catalog)
         attrs = {name: str(value) for name, value in metadata.items()} | {
             "format": "albireo posterior",
             "format_version": _FORMAT_VERSION,
@@ -120,11 +114,11 @@ class Posterior:
         bands, parallax = _log_likelihood(self._problem().model, stars, draws)
         dims = ("star", "chain", "draw")
         shared = {name: self.tree["posterior"][name] for name in dims}
-        dataset = xr.Dataset(
+        group = xr.Dataset(
             {"magnitude": ((*dims, "band"), np.asarray(bands)), "parallax": (dims, np.asarray(parallax))},
             coords=shared | {"band": self.tree["observed_data"]["band"]},
         )
-        return dataset.transpose("chain", "draw", "star", "band")
+        return group.transpose("chain", "draw", "star", "band")
 
     def posterior_predictive(self, seed: int = 0) -> xr.Dataset:
         """Magnitudes [mag] and parallax [mas] as they would be measured again, one for every draw."""
@@ -140,11 +134,11 @@ class Posterior:
             mag = mag + rng.normal(size=(*mag.shape[:-1], shared.shape[1])) @ shared.T
         parallax = parallax + rng.normal(size=parallax.shape) * parallax_err[:, None, None]
         dims = ("star", "chain", "draw")
-        dataset = xr.Dataset(
+        group = xr.Dataset(
             {"magnitude": ((*dims, "band"), mag), "parallax": (dims, parallax)},
             coords={name: self.tree["posterior"][name] for name in dims} | {"band": self.tree["observed_data"]["band"]},
         )
-        return dataset.transpose("chain", "draw", "star", "band")
+        return group.transpose("chain", "draw", "star", "band")
 
     def to_arviz(self, *, posterior_predictive: bool = False) -> Any:
         """What the installed ArviZ works on: an `xarray.DataTree` (ArviZ ≥ 1) or an `InferenceData` (ArviZ 0.x).
@@ -152,9 +146,7 @@ class Posterior:
         Args:
             posterior_predictive: add the group of that name.
         """
-        groups = {name: node.to_dataset() for name, node in self.tree.children.items()}
-        if self.problem is not None:
-            groups["log_likelihood"] = self.log_likelihood()
+        groups = self._groups()
         if posterior_predictive:
             groups["posterior_predictive"] = self.posterior_predictive()
         import arviz as az
@@ -180,15 +172,15 @@ class Posterior:
         """
         from albireo.reweight import reweight_batch
 
-        problem, catalog = self._problem(), self._catalog()
+        problem, catalog = self._problem(), catalog_of(self.tree)
         new = load_prior(prior, problem.model)
-        group = self.tree["weighted_posterior" if "weighted_posterior" in self.tree.children else "posterior"]
+        group = self._sampled()
         # As one chain, for weighted draws of several chains are no chains any more.
-        theta, mu, reddening = self._draws(group.to_dataset())
+        theta, mu, reddening = draws_of(group, problem.model.labels)
         shape = (len(self), 1, -1)
         draws = Draws(theta.reshape(*shape, theta.shape[-1]), mu.reshape(shape), reddening.reshape(shape))
         if "log_weight" in group:
-            log_weight = _flat(group["log_weight"]).reshape(shape)
+            log_weight = flat(group["log_weight"]).reshape(shape)
         else:
             log_weight = np.full_like(draws.mu, -np.log(draws.mu.shape[2]), dtype=float)
         stats = self.tree["sample_stats"]
@@ -206,10 +198,10 @@ class Posterior:
         from astropy.table import QTable
 
         table = QTable({"star": np.asarray(self.tree["posterior"]["star"])})
-        group = self.tree["weighted_posterior" if "weighted_posterior" in self.tree.children else "posterior"]
-        weight = np.exp(_flat(group["log_weight"])) if "log_weight" in group else None
+        group = self._sampled()
+        weight = np.exp(flat(group["log_weight"])) if "log_weight" in group else None
         for name in self.variables:
-            columns = _summarise(_flat(group[name]), weight)
+            columns = summarise(flat(group[name]), weight)
             unit = group[name].attrs.get("units", "")
             for statistic, values in columns.items():
                 # No common file format has a unit "dex".
@@ -223,9 +215,7 @@ class Posterior:
 
     def save(self, path: str | Path) -> None:
         """Write everything to one netCDF file, which ArviZ and xarray open too."""
-        groups = {name: node.to_dataset() for name, node in self.tree.children.items()}
-        if self.problem is not None:
-            groups["log_likelihood"] = self.log_likelihood()
+        groups = self._groups()
         tree = xr.DataTree.from_dict(groups)
         tree.attrs = self.tree.attrs
         tree.to_netcdf(path, engine="h5netcdf")
@@ -274,41 +264,21 @@ class Posterior:
             raise UserError("this posterior was loaded without its model and prior; give both to Posterior.load.")
         return self.problem
 
-    def _catalog(self) -> Catalog:
-        """The stars, as far as they are needed to judge other draws."""
-        data, constant = self.tree["observed_data"], self.tree["constant_data"]
-        labels, num = tuple(self.tree.attrs["labels"].split(",")), len(self)
-        unknown = np.full(num, np.nan)
-        return Catalog(
-            bands=tuple(map(str, np.asarray(data["band"]))),
-            labels=labels,
-            mag=data["magnitude"].values,
-            mag_err=constant["magnitude_err"].values,
-            parallax=data["parallax"].values,
-            parallax_err=constant["parallax_err"].values,
-            glon=constant["glon"].values,
-            glat=constant["glat"].values,
-            theta=np.full((num, len(labels)), np.nan),
-            theta_cov=np.full((num, len(labels), len(labels)), np.nan),
-            reddening=unknown,
-            reddening_err=unknown,
-            ids=data["star"].values,
-            row=constant["row"].values,
-            bad_input=(self.flags & int(flags.Flag.BAD_INPUT)) > 0,
-            extra=Table(),
-        )
+    def _groups(self) -> dict[str, xr.Dataset]:
+        """All groups that can be had without chance."""
+        groups = {name: node.to_dataset() for name, node in self.tree.children.items()}
+        return groups if self.problem is None else groups | {"log_likelihood": self.log_likelihood()}
 
-    def _draws(self, group: xr.Dataset) -> Draws:
-        """The draws of a group, axes (star, chain, draw)."""
-        drawn = group.transpose("star", "chain", "draw")
-        theta = np.stack([drawn[label] for label in self.tree.attrs["labels"].split(",")], axis=-1)
-        return Draws(theta, np.asarray(drawn["distance_modulus"]), np.asarray(drawn["reddening"]))
+    def _sampled(self) -> xr.Dataset:
+        """The draws as they were sampled, with `log_weight` where they are weighted."""
+        name = "weighted_posterior" if "weighted_posterior" in self.tree.children else "posterior"
+        return self.tree[name].to_dataset()
 
     def _stars_and_draws(self) -> tuple[Star, Draws]:
-        data, constant = self.tree["observed_data"], self.tree["constant_data"]
-        measured = data["magnitude"], constant["magnitude_err"], data["parallax"], constant["parallax_err"]
-        stars = Star.from_measurements(*measured, scatter=self._problem().model.scatter)
-        return jax.tree.map(jnp.asarray, (stars, self._draws(self.tree["posterior"].to_dataset())))
+        model = self._problem().model
+        stars = Star.from_catalog(catalog_of(self.tree), scatter=model.scatter)
+        draws = draws_of(self.tree["posterior"].to_dataset(), model.labels)
+        return jax.tree.map(jnp.asarray, (stars, draws))
 
 
 @eqx.filter_jit
@@ -345,80 +315,6 @@ def _log_likelihood(model, stars: Star, draws: Draws):
 @eqx.filter_jit
 def _predict(model, draws: Draws):
     return model.magnitudes(draws.theta, draws.mu, draws.reddening), parallax_from_distance_modulus(draws.mu)
-
-
-def _dataset(variables: dict[str, np.ndarray], dims: tuple[str, ...], catalog: Catalog) -> xr.Dataset:
-    arrays = {name: (dims, np.asarray(values), _attributes(name)) for name, values in variables.items()}
-    return xr.Dataset(arrays, coords=_coordinates(dims, arrays, catalog))
-
-
-def _coordinates(dims, arrays, catalog: Catalog):
-    shape = next(iter(arrays.values()))[1].shape if arrays else ()
-    counted = {dim: np.arange(n) for dim, n in zip(dims, shape, strict=False) if dim != "star"}
-    return counted | {"star": np.asarray(catalog.ids).astype(str)}
-
-
-def _attributes(name: str) -> dict[str, str]:
-    return {"units": UNITS[name]} if name in UNITS else {}
-
-
-def _data_groups(catalog: Catalog) -> dict[str, xr.Dataset]:
-    coords = {"star": np.asarray(catalog.ids).astype(str), "band": list(catalog.bands)}
-    mag, mas, deg = {"units": "mag"}, {"units": "mas"}, {"units": "deg"}
-    observed = {
-        "magnitude": (("star", "band"), catalog.mag, mag),
-        "parallax": ("star", catalog.parallax, mas),
-    }
-    constant = {
-        "magnitude_err": (("star", "band"), catalog.mag_err, mag),
-        "parallax_err": ("star", catalog.parallax_err, mas),
-        "glon": ("star", catalog.glon, deg),
-        "glat": ("star", catalog.glat, deg),
-        "row": ("star", catalog.row),
-    }
-    return {"observed_data": xr.Dataset(observed, coords), "constant_data": xr.Dataset(constant, coords)}
-
-
-def _resample(
-    drawn: xr.Dataset, log_weight: Float[np.ndarray, "star chain draw"], seed: int, row: Int[np.ndarray, " star"]
-) -> xr.Dataset:
-    """As many equally weighted draws as there are weighted ones, by systematic resampling in random order."""
-
-    def choose(log_weight, row):
-        rng = np.random.default_rng([seed, row])
-        cumulative = np.cumsum(np.nan_to_num(np.exp(log_weight.astype(float))))
-        u = (np.arange(cumulative.size) + rng.random()) / cumulative.size
-        return rng.permutation(np.minimum(np.searchsorted(cumulative, u * cumulative[-1]), cumulative.size - 1))
-
-    flat = log_weight.reshape(len(row), -1)
-    index = np.stack([choose(*star) for star in zip(flat, row, strict=True)])
-    picked = {
-        name: (variable.dims, np.take_along_axis(variable.values, index.T[None], axis=1), variable.attrs)
-        for name, variable in drawn.data_vars.items()
-    }
-    return xr.Dataset(picked, coords=drawn.coords)
-
-
-def _flat(variable: xr.DataArray) -> Float[np.ndarray, "star draw"]:
-    values = variable.transpose("star", "chain", "draw").values
-    return values.reshape(values.shape[0], -1).astype(float)
-
-
-def _summarise(values: Float[np.ndarray, "star draw"], weight: Float[np.ndarray, "star draw"] | None):
-    """Mean, standard deviation and percentiles of each row."""
-    if weight is None:
-        weight = np.ones_like(values)
-    weight = weight / np.sum(weight, axis=1, keepdims=True)
-    mean = np.sum(weight * values, axis=1)
-    std = np.sqrt(np.sum(weight * (values - mean[:, None]) ** 2, axis=1))
-    order = np.argsort(values, axis=1)
-    values, weight = np.take_along_axis(values, order, axis=1), np.take_along_axis(weight, order, axis=1)
-    cumulative = np.cumsum(weight, axis=1) - 0.5 * weight
-    percentiles = {
-        name: np.array([np.interp(p, c, v) for c, v in zip(cumulative, values, strict=True)])
-        for name, p in _PERCENTILES.items()
-    }
-    return {"mean": mean, "std": std} | percentiles
 
 
 def _unit(unit: str):

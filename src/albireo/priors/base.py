@@ -1,14 +1,15 @@
 """What a prior is: p(θ, μ, E | sky position), normalised, differentiable and samplable."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import jax
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.priors.reddening import Reddening
 
+METHODS = ("log_prob", "sample", "reddening_given_distance")
 
-@runtime_checkable
+
 class Prior(Protocol):
     """The three methods of a prior. Any object that has them can be used for inference.
 

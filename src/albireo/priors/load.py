@@ -10,7 +10,7 @@ import numpy as np
 
 from albireo.errors import UserError
 from albireo.model import StellarModel
-from albireo.priors.base import Prior
+from albireo.priors.base import METHODS, Prior
 from albireo.priors.distance import (
     Component,
     Disc,
@@ -49,9 +49,9 @@ def load_prior(name: str | Path | Prior, model: StellarModel) -> Prior:
             methods.
     """
     if not isinstance(name, str | Path):
-        if not isinstance(name, Prior):
-            needed = "log_prob, sample and reddening_given_distance"
-            raise UserError(f"a prior needs the methods {needed}; {type(name).__name__} lacks one.")
+        for method in METHODS:
+            if not callable(getattr(name, method, None)):
+                raise UserError(f"a prior needs the method {method}; {type(name).__name__} lacks it.")
         return name
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():

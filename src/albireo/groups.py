@@ -1,0 +1,87 @@
+"""ArviZ's groups: draws and data of a catalogue's stars as labelled arrays, and back."""
+
+import numpy as np
+import xarray as xr
+from astropy.table import Table
+
+from albireo.catalog import Catalog
+from albireo.flags import Flag
+from albireo.samplers import Draws
+
+UNITS = {"teff": "K", "logg": "dex", "feh": "dex"} | {
+    "distance_modulus": "mag",
+    "reddening": "mag",
+    "distance": "pc",
+    "extinction": "mag",
+}
+
+
+def dataset(variables: dict[str, np.ndarray], dims: tuple[str, ...], catalog: Catalog) -> xr.Dataset:
+    """Named arrays over the stars of a catalogue, with units."""
+    arrays = {name: (dims, np.asarray(values), _attributes(name)) for name, values in variables.items()}
+    return xr.Dataset(arrays, coords=_coordinates(dims, arrays, catalog))
+
+
+def _coordinates(dims, arrays, catalog: Catalog):
+    shape = next(iter(arrays.values()))[1].shape if arrays else ()
+    counted = {dim: np.arange(n) for dim, n in zip(dims, shape, strict=False) if dim != "star"}
+    return counted | {"star": np.asarray(catalog.ids).astype(str)}
+
+
+def _attributes(name: str) -> dict[str, str]:
+    return {"units": UNITS[name]} if name in UNITS else {}
+
+
+def data_groups(catalog: Catalog) -> dict[str, xr.Dataset]:
+    """What was measured: `observed_data` and `constant_data`."""
+    coords = {"star": np.asarray(catalog.ids).astype(str), "band": list(catalog.bands)}
+    mag, mas, deg = {"units": "mag"}, {"units": "mas"}, {"units": "deg"}
+    observed = {
+        "magnitude": (("star", "band"), catalog.mag, mag),
+        "parallax": ("star", catalog.parallax, mas),
+    }
+    constant = {
+        "magnitude_err": (("star", "band"), catalog.mag_err, mag),
+        "parallax_err": ("star", catalog.parallax_err, mas),
+        "glon": ("star", catalog.glon, deg),
+        "glat": ("star", catalog.glat, deg),
+        "row": ("star", catalog.row),
+    }
+    return {"observed_data": xr.Dataset(observed, coords), "constant_data": xr.Dataset(constant, coords)}
+
+
+def catalog_of(tree: xr.DataTree) -> Catalog:
+    """The stars of `data_groups` again, as far as they are needed to judge other draws."""
+    data, constant = tree["observed_data"], tree["constant_data"]
+    labels, num = labels_of(tree), data.sizes["star"]
+    unknown = np.full(num, np.nan)
+    return Catalog(
+        bands=tuple(map(str, np.asarray(data["band"]))),
+        labels=labels,
+        mag=data["magnitude"].values,
+        mag_err=constant["magnitude_err"].values,
+        parallax=data["parallax"].values,
+        parallax_err=constant["parallax_err"].values,
+        glon=constant["glon"].values,
+        glat=constant["glat"].values,
+        theta=np.full((num, len(labels)), np.nan),
+        theta_cov=np.full((num, len(labels), len(labels)), np.nan),
+        reddening=unknown,
+        reddening_err=unknown,
+        ids=data["star"].values,
+        row=constant["row"].values,
+        bad_input=(np.asarray(tree["sample_stats"]["flags"]) & int(Flag.BAD_INPUT)) > 0,
+        extra=Table(),
+    )
+
+
+def labels_of(tree: xr.DataTree) -> tuple[str, ...]:
+    """Names of the labels."""
+    return tuple(tree.attrs["labels"].split(","))
+
+
+def draws_of(group: xr.Dataset, labels: tuple[str, ...]) -> Draws:
+    """The draws of a group, axes (star, chain, draw)."""
+    drawn = group.transpose("star", "chain", "draw")
+    theta = np.stack([drawn[label] for label in labels], axis=-1)
+    return Draws(theta, np.asarray(drawn["distance_modulus"]), np.asarray(drawn["reddening"]))

@@ -1,0 +1,50 @@
+"""Statistics of draws, weighted or not."""
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+
+_PERCENTILES = {"p16": 0.16, "p50": 0.50, "p84": 0.84}
+
+
+def resample(
+    drawn: xr.Dataset, log_weight: Float[np.ndarray, "star chain draw"], seed: int, row: Int[np.ndarray, " star"]
+) -> xr.Dataset:
+    """As many equally weighted draws as there are weighted ones, by systematic resampling in random order."""
+
+    def choose(log_weight, row):
+        rng = np.random.default_rng([seed, row])
+        cumulative = np.cumsum(np.nan_to_num(np.exp(log_weight.astype(float))))
+        u = (np.arange(cumulative.size) + rng.random()) / cumulative.size
+        return rng.permutation(np.minimum(np.searchsorted(cumulative, u * cumulative[-1]), cumulative.size - 1))
+
+    log_weight = log_weight.reshape(len(row), -1)
+    index = np.stack([choose(*star) for star in zip(log_weight, row, strict=True)])
+    picked = {
+        name: (variable.dims, np.take_along_axis(variable.values, index.T[None], axis=1), variable.attrs)
+        for name, variable in drawn.data_vars.items()
+    }
+    return xr.Dataset(picked, coords=drawn.coords)
+
+
+def flat(variable: xr.DataArray) -> Float[np.ndarray, "star draw"]:
+    """The draws of every star, all chains together."""
+    values = variable.transpose("star", "chain", "draw").values
+    return values.reshape(values.shape[0], -1).astype(float)
+
+
+def summarise(values: Float[np.ndarray, "star draw"], weight: Float[np.ndarray, "star draw"] | None):
+    """Mean, standard deviation and percentiles of each row."""
+    if weight is None:
+        weight = np.ones_like(values)
+    weight = weight / np.sum(weight, axis=1, keepdims=True)
+    mean = np.sum(weight * values, axis=1)
+    std = np.sqrt(np.sum(weight * (values - mean[:, None]) ** 2, axis=1))
+    order = np.argsort(values, axis=1)
+    values, weight = np.take_along_axis(values, order, axis=1), np.take_along_axis(weight, order, axis=1)
+    cumulative = np.cumsum(weight, axis=1) - 0.5 * weight
+    percentiles = {
+        name: np.array([np.interp(p, c, v) for c, v in zip(cumulative, values, strict=True)])
+        for name, p in _PERCENTILES.items()
+    }
+    return {"mean": mean, "std": std} | percentiles
