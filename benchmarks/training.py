@@ -19,7 +19,7 @@ import numpy as np
 
 from albireo.model import load_model
 from albireo.training import TrainingConfig, TrainingSet, split_stars
-from albireo.training.loop import _batch, _blank_model, _look, _run_epoch, _start
+from albireo.training.loop import _batch, _blank_model, _look, _resampling, _run_epoch, _start
 from albireo.training.stars import refit_reddening, stars_of, sweep
 
 PAPER_STARS = 2_888_361
@@ -76,7 +76,7 @@ def main() -> None:
     (precision, _), covariance_time = timed(_look, state, blank, stars, config)
     _, reddening_time = timed(sweep, refit_reddening, blank, stars)
     nobody = np.zeros(len(training_set), bool)
-    batch, num = _batch(state, stars, precision, nobody, split.train)
+    batch, num = _batch(state, stars, precision, _resampling(stars, config), nobody, split.train)
     size = -(-num // config.batch_size) * config.batch_size
     carry = state.weights, state.average, state.optimiser
     order = np.resize(np.random.default_rng(0).permutation(num).astype(np.int32), size)

@@ -38,7 +38,7 @@ def green2020_stars(data_folder) -> Path:
 def model():
     from albireo.model import load_model
 
-    return load_model("default")
+    return load_model("default").with_spread(None)
 
 
 @pytest.fixture(scope="session")

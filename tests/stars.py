@@ -11,6 +11,7 @@ from astropy.table import Table
 import albireo
 from albireo.catalog import Catalog
 from albireo.likelihood import Star, parallax_from_distance_modulus
+from albireo.model import Spread
 
 PLANET_HOSTS = Path(albireo.__file__).parent / "data" / "planet_hosts.ecsv"
 
@@ -45,6 +46,16 @@ def stars_of(catalog: Catalog, dtype=np.float32, scatter=None) -> Star:
 
 def one(stars: Star, index: int) -> Star:
     return jax.tree.map(lambda values: values[index], stars)
+
+
+def with_spread(model, num_members=3, seed=4):
+    """The model with a spread: its own layers, each a little off in its own way."""
+    rng = np.random.default_rng(seed)
+
+    def stray(a):
+        return jnp.stack([a * (1 + 0.01 * rng.normal(size=a.shape)) for _ in range(num_members)])
+
+    return model.with_spread(Spread(jax.tree.map(stray, model.layers)))
 
 
 def to_double(tree):

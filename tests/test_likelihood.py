@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 
 from albireo import likelihood
 from albireo.priors import load_prior, sightline
-from stars import SUN, TRUTHS, one, simulate, stars_of, to_double
+from stars import SUN, TRUTHS, one, simulate, stars_of, to_double, with_spread
 
 PRIORS = ("milky-way", "edsd", "flat")
 GRID_MU, GRID_REDDENING = 500, 900
@@ -67,6 +67,13 @@ def test_marginal_likelihood_holds_under_the_scatter_of_the_model(model, milky_w
         star, theta = one(stars, number), jnp.array(theta)
         expected = brute_force(model, milky_way, star, theta, mu, reddening)[-1]
         assert log_marginal(model, milky_way, star, theta) == pytest.approx(expected, abs=0.02)
+
+
+def test_marginal_likelihood_holds_under_the_spread_of_the_model(model, milky_way):
+    model, number = with_spread(model), 1
+    star, (theta, mu, reddening) = one(stars_of(simulate(model), scatter=model.scatter), number), TRUTHS[number]
+    expected = brute_force(model, milky_way, star, jnp.array(theta), mu, reddening)[-1]
+    assert log_marginal(model, milky_way, star, jnp.array(theta)) == pytest.approx(expected, abs=0.02)
 
 
 def test_distance_and_reddening_drawn_back_follow_their_conditional(model, milky_way):
@@ -139,13 +146,19 @@ def test_full_likelihood_is_a_product_of_gaussians(model):
     assert likelihood.log_likelihood(model, star, jnp.array(theta), mu, reddening) == pytest.approx(expected, abs=0.01)
 
 
-def test_scatter_correlates_the_bands(model):
+@pytest.mark.parametrize("spread", [False, True])
+def test_scatter_and_spread_correlate_the_bands(model, spread):
     """Of the bands that are observed the likelihood is that of scipy's multivariate normal."""
+    model = with_spread(model) if spread else model
     catalog = simulate(model, mag_err=0.01).without(model.bands[2]).without("parallax")
     seen = np.arange(len(model.bands)) != 2
     theta, mu, reddening = SUN
     predicted = np.asarray(model.magnitudes(jnp.array(theta), mu, reddening))
     covariance = np.diag(catalog.mag_err[0, seen] ** 2) + np.asarray(model.scatter.covariance())[np.ix_(seen, seen)]
+    if spread:
+        at = jnp.array(theta), mu, reddening
+        mag = jax.vmap(lambda layers: eqx.tree_at(lambda m: m.layers, model, layers).magnitudes(*at))
+        covariance += np.cov(np.asarray(mag(model.spread.layers), float)[:, seen].T)
     expected = stats.multivariate_normal(predicted[seen], covariance).logpdf(catalog.mag[0, seen])
     star = one(stars_of(catalog, scatter=model.scatter), 0)
     assert likelihood.log_likelihood(model, star, jnp.array(theta), mu, reddening) == pytest.approx(expected, abs=0.01)

@@ -115,6 +115,7 @@ def infer_command(
         float, typer.Option(min=0, help="Add so much in quadrature to every magnitude's error.", metavar="MAG")
     ] = 0.0,
     floor_in_errors: FloorInErrors = 0.0,
+    spread: Annotated[bool, typer.Option("--spread", help="Allow for the error of the model's own network.")] = False,
     draws: Annotated[bool, typer.Option("--draws", help="Write posterior.nc for any number of stars.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.")] = False,
 ) -> None:
@@ -147,13 +148,13 @@ def infer_command(
         "without": without or [],
         "error_floor": error_floor,
         "floor_in_errors": floor_in_errors,
+        "spread": spread,
     }
+    inferring = {"model": loaded_model, "prior": loaded_prior, "sampler": configured, "spread": spread, "seed": seed}
     with progress_bar("inferring", len(catalog), "stars") as progress:
         infer_in_chunks(
             catalog,
-            lambda stars: infer(
-                stars, model=loaded_model, prior=loaded_prior, sampler=configured, seed=seed, progress=progress
-            ),
+            lambda stars: infer(stars, **inferring, progress=progress),
             output,
             settings,
             resume=resume,

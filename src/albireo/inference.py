@@ -29,6 +29,7 @@ def infer(
     model: StellarModel | str | Path = "default",
     prior: Prior | str | Path = "milky-way",
     sampler: Sampler | str = "nuts",
+    spread: bool = False,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Posterior:
@@ -39,6 +40,8 @@ def infer(
         model: a stellar model, a bundled model's name, or the path of a saved one.
         prior: an object with the methods of `albireo.priors.Prior`, a prior's name, or the path of a TOML file.
         sampler: a configured sampler such as `NUTS(num_samples=1000)`, or "nuts", "nested" or "importance".
+        spread: allow for the error of the model's own network, judged by the members of its spread, which widens the
+            posteriors of stars unlike most training stars and takes longer.
         seed: of all random numbers; a star's own seed comes from this and its row, whatever stars are beside it.
         progress: called with the number of stars just done.
 
@@ -46,9 +49,13 @@ def infer(
         The posteriors of all stars; a star that cannot be sampled is flagged and its results are NaN.
 
     Raises:
-        UserError: there is no such model, prior or sampler, or no star has a band of the model.
+        UserError: there is no such model, prior or sampler, the model has no spread to allow for, or no star has a band
+            of the model.
     """
     model = model if isinstance(model, StellarModel) else load_model(model)
+    if spread and model.spread is None:
+        raise UserError("this model has no spread; train it with `members`, or infer without.")
+    model = model if spread else model.with_spread(None)
     prior = load_prior(prior, model)
     sampler = _sampler(sampler)
     if not set(catalog.bands) & set(model.bands):

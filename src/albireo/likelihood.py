@@ -4,7 +4,8 @@ At fixed labels θ the magnitudes are linear in distance modulus μ and reddenin
 
     m = M(θ) + μ + E R(θ) + noise of covariance C = diag(σ²) + Σ,
 
-with the stated errors σ and the scatter Σ of the model, so −2 log L is a quadratic in (μ, E). With a prior on E that is
+with the stated errors σ and the scatter Σ of the model (and the spread of the network at these labels, where the model
+has one), so −2 log L is a quadratic in (μ, E). With a prior on E that is
 a mixture of truncated Gaussians the integral over E is closed; the integral over μ, along which the parallax and the
 distance prior enter, is a Gauss–Hermite sum about the mode. What is left is a smooth function of the labels alone,
 which is what the samplers explore.
@@ -16,6 +17,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import log_ndtr, logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -99,7 +101,27 @@ def log_likelihood_bands(
 
     Their sum is the log-likelihood of all magnitudes. Without scatter of the model the bands are independent.
     """
-    return _log_normal(star.whiten(star.mag - model.magnitudes(theta, mu, reddening)), jnp.diagonal(star.whitener))
+    return _log_normal(*scores(model, star, theta, mu, reddening))
+
+
+def scores(
+    model: StellarModel, star: Star, theta: Float[Array, " label"], mu: Float[Array, ""], reddening: Float[Array, ""]
+) -> tuple[Float[Array, " band"], Float[Array, " band"]]:
+    """Residual of each magnitude given the bands before it, in units of its error, and 1 / error; 0 for a missing one.
+
+    The squares of the first sum to χ².
+    """
+    score, inverse_err = star.whiten(star.mag - model.magnitudes(theta, mu, reddening)), jnp.diagonal(star.whitener)
+    if model.spread is None:
+        return score, inverse_err
+    directions = _spread_directions(model, star, theta)
+    cholesky = jnp.linalg.cholesky(jnp.eye(score.size, dtype=score.dtype) + directions.T @ directions)
+    return solve_triangular(cholesky, score, lower=True), inverse_err / jnp.diagonal(cholesky)
+
+
+def _spread_directions(model, star, theta) -> Float[Array, "member band"]:
+    """The directions of the model's spread at these labels, in units of the star's errors."""
+    return star.whiten(model.spread.directions(model.standardise(theta)).T)
 
 
 def log_likelihood_parallax(star: Star, mu: Float[Array, ""]) -> Float[Array, ""]:
@@ -155,22 +177,44 @@ class Quadratic(NamedTuple):
     h_reddening: Float[Array, ""]
 
 
+def _whitening(model: StellarModel, star: Star, theta: Float[Array, " label"]):
+    """The linear map of magnitudes after which errors, scatter and spread at these labels are white, and log 1/√det."""
+    if model.spread is None:
+        return star.whiten, 0.0
+    steps, log_norm = [], 0.0
+
+    def whiten(mag):
+        white = star.whiten(mag)
+        for u, factor in steps:
+            white = white - factor * (white @ u) * u
+        return white
+
+    # One direction u at a time: (1 + u uᵀ)^(−½) = 1 − factor · u uᵀ.
+    for direction in model.spread.directions(model.standardise(theta)).T:
+        u = whiten(direction)
+        total = 1 + u @ u
+        steps.append((u, 1 / (total + jnp.sqrt(total))))
+        log_norm -= 0.5 * jnp.log(total)
+    return whiten, log_norm
+
+
 def photometric_quadratic(model: StellarModel, star: Star, theta: Float[Array, " label"]) -> Quadratic:
     """Expand the photometric log-likelihood about its best (μ, E) at these labels."""
+    whiten, log_norm = _whitening(model, star, theta)
     extinction, residual = model.extinction_vector(theta), star.mag - model.absolute_magnitudes(theta)
     # In units of the errors: one magnitude of distance modulus, one of reddening, and what is to be explained.
-    one, r = star.whiten(jnp.ones_like(residual)), star.whiten(extinction)
+    one, r = whiten(jnp.ones_like(residual)), whiten(extinction)
     w = one @ one
     safe_w = jnp.where(w > 0, w, 1.0)
-    mean_r, mean_residual = one @ r / safe_w, one @ star.whiten(residual) / safe_w
+    mean_r, mean_residual = one @ r / safe_w, one @ whiten(residual) / safe_w
     r = r - mean_r * one
     # The ridge of one E known to ±10 mag keeps a star with one band, where E and μ are degenerate, finite.
-    reddening = r @ star.whiten(residual - mean_residual) / (r @ r + 0.01)
+    reddening = r @ whiten(residual - mean_residual) / (r @ r + 0.01)
     mu = mean_residual - reddening * mean_r
-    left = star.whiten(residual - mu - reddening * extinction)
+    left = whiten(residual - mu - reddening * extinction)
     r = r + mean_r * one
     return Quadratic(
-        peak=jnp.sum(_log_normal(left, jnp.diagonal(star.whitener))),
+        peak=jnp.sum(_log_normal(left, jnp.diagonal(star.whitener))) + log_norm,
         mu=mu,
         reddening=reddening,
         slope_mu=left @ one,

@@ -15,7 +15,13 @@ from albireo.catalog import Catalog
 from albireo.certificate import certify
 from albireo.errors import UserError
 from albireo.groups import catalog_of, data_groups, dataset, draws_of
-from albireo.likelihood import Star, log_likelihood_bands, log_likelihood_parallax, parallax_from_distance_modulus
+from albireo.likelihood import (
+    Star,
+    log_likelihood_bands,
+    log_likelihood_parallax,
+    parallax_from_distance_modulus,
+    scores,
+)
 from albireo.model import StellarModel, load_model
 from albireo.priors import Prior, load_prior
 from albireo.samplers import Batch, Draws, Problem
@@ -76,6 +82,7 @@ class Posterior:
             "format_version": _FORMAT_VERSION,
             "reference_band": model.bands[0],
             "labels": ",".join(model.labels),
+            "spread": str(model.spread is not None),
             "flags": "; ".join(f"{bit} {name}: {text}" for bit, name, text in flags.describe_flags()),
         }
         tree = xr.DataTree.from_dict(groups)
@@ -123,7 +130,7 @@ class Posterior:
     def posterior_predictive(self, seed: int = 0) -> xr.Dataset:
         """Magnitudes [mag] and parallax [mas] as they would be measured again, one for every draw."""
         model, (_, draws) = self._problem().model, self._stars_and_draws()
-        mag, parallax = _predict(model, draws)
+        mag, parallax, spread = _predict(model, draws)
         rng = np.random.default_rng(seed)
         constant = self.tree["constant_data"]
         mag_err, parallax_err = np.asarray(constant["magnitude_err"]), np.asarray(constant["parallax_err"])
@@ -132,6 +139,9 @@ class Posterior:
             own, shared = np.asarray(model.scatter.own), np.asarray(model.scatter.shared)
             mag = mag + rng.normal(size=mag.shape) * own
             mag = mag + rng.normal(size=(*mag.shape[:-1], shared.shape[1])) @ shared.T
+        if spread is not None:
+            spread = np.asarray(spread)
+            mag = mag + np.squeeze(spread @ rng.normal(size=(*spread.shape[:-2], spread.shape[-1], 1)), -1)
         parallax = parallax + rng.normal(size=parallax.shape) * parallax_err[:, None, None]
         dims = ("star", "chain", "draw")
         group = xr.Dataset(
@@ -257,6 +267,7 @@ class Posterior:
         bands = tuple(map(str, np.asarray(tree["observed_data"]["band"])))
         if (",".join(model.labels), model.bands) != (tree.attrs["labels"], bands):
             raise UserError(f"{path} was inferred with a model of other labels or bands; give that one.")
+        model = model if tree.attrs.get("spread") == "True" else model.with_spread(None)
         return cls(tree, Problem(model, load_prior(prior, model)))
 
     def _problem(self) -> Problem:
@@ -288,8 +299,8 @@ def _derive(problem: Problem, stars: Star, draws: Draws) -> dict[str, Array]:
     def one(args):
         star, draws = args
         extinction = draws.reddening * problem.model.extinction_vector(draws.theta)[..., 0]
-        residual = star.mag - problem.model.magnitudes(draws.theta, draws.mu, draws.reddening)
-        return {"extinction": extinction, "chi2": jnp.sum(star.whiten(residual) ** 2, axis=-1)}
+        score, _ = jax.vmap(jax.vmap(lambda *draw: scores(problem.model, star, *draw)))(*draws)
+        return {"extinction": extinction, "chi2": jnp.sum(score**2, axis=-1)}
 
     return jax.lax.map(one, (stars, jax.tree.map(jnp.asarray, draws)), batch_size=16)
 
@@ -314,7 +325,9 @@ def _log_likelihood(model, stars: Star, draws: Draws):
 
 @eqx.filter_jit
 def _predict(model, draws: Draws):
-    return model.magnitudes(draws.theta, draws.mu, draws.reddening), parallax_from_distance_modulus(draws.mu)
+    spread = None if model.spread is None else model.spread.directions(model.standardise(draws.theta))
+    mag = model.magnitudes(draws.theta, draws.mu, draws.reddening)
+    return mag, parallax_from_distance_modulus(draws.mu), spread
 
 
 def _unit(unit: str):

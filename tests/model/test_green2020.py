@@ -8,7 +8,7 @@ import pytest
 
 from albireo.errors import UserError
 from albireo.model import load_green2020
-from albireo.model.stellar import to_colors
+from albireo.model.network import to_colors
 
 FILES = ("green2020_nn_model.h5", "green2020_theta_normalization.json", "green2020_input_density.h5")
 

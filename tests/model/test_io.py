@@ -8,7 +8,16 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from albireo.errors import UserError
-from albireo.model import GaussianMixture, GridDomain, KernelDomain, Scatter, StellarModel, load_model, save_model
+from albireo.model import (
+    GaussianMixture,
+    GridDomain,
+    KernelDomain,
+    Scatter,
+    Spread,
+    StellarModel,
+    load_model,
+    save_model,
+)
 
 GRID = GridDomain(jnp.zeros(2), jnp.ones(2), jnp.asarray(np.random.default_rng(0).random((4, 3, 3))))
 KERNELS = KernelDomain(jnp.ones((5, 2)), jnp.ones((5, 4)), jnp.ones(2), jnp.full(4, 5.0))
@@ -16,7 +25,7 @@ SCATTER = Scatter(jnp.full(3, 0.01), jnp.full((3, 2), 0.02))
 MIXTURE = GaussianMixture.from_moments(np.log([0.4, 0.6]), np.ones((2, 2)), np.stack([np.eye(2)] * 2))
 
 
-def make_model(density=None, domain=None, scatter=None):
+def make_model(density=None, domain=None, scatter=None, spread=None):
     model = StellarModel.initialise(
         jax.random.key(0),
         bands=("a", "b", "c"),
@@ -34,15 +43,17 @@ def make_model(density=None, domain=None, scatter=None):
         density=density,
         domain=domain,
         scatter=scatter,
+        spread=spread,
         metadata=metadata,
     )
 
 
 @pytest.mark.parametrize("density", [None, MIXTURE])
 @pytest.mark.parametrize("domain", [None, GRID, KERNELS])
-@pytest.mark.parametrize("scatter", [None, SCATTER])
-def test_model_survives_a_round_trip(tmp_path, density, domain, scatter):
-    model = make_model(density, domain, scatter)
+@pytest.mark.parametrize(("scatter", "members"), [(None, 0), (SCATTER, 0), (SCATTER, 3)])
+def test_model_survives_a_round_trip(tmp_path, density, domain, scatter, members):
+    layers = jax.tree.map(lambda a: jnp.stack([a] * members), make_model().layers) if members else None
+    model = make_model(density, domain, scatter, layers and Spread(layers))
     save_model(model, tmp_path / "model.safetensors")
     again = load_model(tmp_path / "model.safetensors")
     assert jax.tree.structure(again) == jax.tree.structure(model)
@@ -72,6 +83,7 @@ DAMAGES = {
     "NaN weights": lambda path: change_array(path, "layers.0.bias", np.full(5, np.nan)),
     "zero width of a label": lambda path: change_array(path, "label_std", np.zeros(2)),
     "a density of other labels": lambda path: change_array(path, "density.mean", np.ones((1, 3))),
+    "a spread of one member": lambda path: change_array(path, "spread.0.kernel", np.ones((1, 2, 5))),
     "a band twice": lambda path: change_header(path, bands=["a", "a", "c"]),
     "wrong shape": lambda path: change_array(path, "layers.0.kernel", np.ones((2, 7))),
 }
@@ -80,7 +92,8 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_or_foreign_file_gives_one_clear_error(tmp_path, damage):
     path = tmp_path / "model.safetensors"
-    save_model(make_model(MIXTURE, KERNELS), path)
+    spread = Spread(jax.tree.map(lambda a: jnp.stack([a, a]), make_model().layers))
+    save_model(make_model(MIXTURE, KERNELS, spread=spread), path)
     DAMAGES[damage](path)
     with pytest.raises(UserError, match=r"model\.safetensors"):
         load_model(path)

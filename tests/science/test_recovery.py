@@ -8,7 +8,7 @@ import pytest
 from astropy.table import Table
 
 from albireo.model import load_model
-from albireo.model.stellar import to_colors
+from albireo.model.network import to_colors
 from albireo.training import TrainingConfig, TrainingSet, train
 
 pytestmark = pytest.mark.science

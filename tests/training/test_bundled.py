@@ -7,7 +7,7 @@ from astropy.table import Table
 
 from albireo.model import load_green2020, load_model
 from albireo.model.domain import MIN_DENSITY_ABSOLUTE
-from albireo.model.stellar import to_colors
+from albireo.model.network import to_colors
 from albireo.training import TrainingConfig, TrainingSet, evaluate, split_stars
 
 

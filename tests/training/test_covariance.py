@@ -3,12 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from albireo.model.network import to_colors
 from albireo.model.scatter import Scatter
-from albireo.model.stellar import to_colors
 from albireo.training.loss import pack, packed_product
 from albireo.training.reddening import update_reddening
 from albireo.training.scatter import OUTLIER_SCALE, outlier_gain
 from albireo.training.stars import fit_star, refit_reddening, stars_of, sweep
+from stars import with_spread
 
 SCATTER = Scatter(
     np.array([0.01, 0.02, 0.03, 0.04]), np.array([[0.02, 0.01], [0.03, -0.01], [0.0, 0.04], [-0.02, 0.0]])
@@ -33,7 +34,8 @@ def dense_covariance(model, star):
     distance = (5 / np.log(10) * star.relative_parallax_err) ** 2
     shared = slopes @ labels @ slopes.T + star.reddening_err**2 * jnp.outer(extinction, extinction) + distance
     scatter = 0 if model.scatter is None else model.scatter.covariance()
-    return np.asarray(shared + jnp.diag(star.mag_err**2) + scatter)
+    spread = np.zeros((4, 1)) if model.spread is None else model.spread.directions(model.standardise(star.theta))
+    return np.asarray(shared + jnp.diag(star.mag_err**2) + scatter + spread @ spread.T)
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def whole_star(stars):
 
 @pytest.mark.parametrize("scatter", [None, SCATTER])
 def test_precision_is_inverse_of_covariance_of_eq_4(true_model, whole_star, scatter):
-    model = true_model.with_scatter(scatter)
+    model = with_spread(true_model).with_scatter(scatter)
     fit = fit_star(model, whole_star)
     np.testing.assert_allclose(fit.precision @ dense_covariance(model, whole_star), np.eye(4), atol=1e-6)
 
@@ -53,7 +55,7 @@ def test_precision_is_inverse_of_covariance_of_eq_4(true_model, whole_star, scat
 def test_log_likelihood_is_that_of_scipy(true_model, whole_star, scatter):
     from scipy.stats import multivariate_normal
 
-    model = true_model.with_scatter(scatter)
+    model = with_spread(true_model).with_scatter(scatter)
     fit = fit_star(model, whole_star)
     expected = multivariate_normal(np.zeros(4), dense_covariance(model, whole_star)).logpdf(fit.residual)
     assert fit.log_likelihood == pytest.approx(expected, rel=1e-8)

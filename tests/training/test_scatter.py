@@ -7,7 +7,7 @@ import pytest
 from astropy.table import Table
 
 from albireo.model import GaussianMixture, Scatter, load_model
-from albireo.model.stellar import to_colors
+from albireo.model.network import to_colors
 from albireo.training import TrainingConfig, TrainingSet, evaluate, split_stars
 from albireo.training.scatter import MIN_SCATTER, fit_scatter
 from albireo.training.stars import stars_of

@@ -5,6 +5,7 @@ from albireo.model.green2020 import load_green2020
 from albireo.model.io import bundled_models, load_model, model_path, save_model
 from albireo.model.mixture import GaussianMixture
 from albireo.model.scatter import Scatter
+from albireo.model.spread import Spread
 from albireo.model.stellar import StellarModel
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "GridDomain",
     "KernelDomain",
     "Scatter",
+    "Spread",
     "StellarModel",
     "bundled_models",
     "load_green2020",

@@ -13,7 +13,8 @@ import numpy as np
 from albireo.bands import DEFAULT_BANDS
 from albireo.errors import UserError
 from albireo.model.domain import GridDomain
-from albireo.model.stellar import Dense, StellarModel
+from albireo.model.network import Dense
+from albireo.model.stellar import StellarModel
 
 NETWORK_FILE = "green2020_nn_model.h5"
 NORMALISATION_FILE = "green2020_theta_normalization.json"

@@ -12,10 +12,12 @@ from safetensors.numpy import save_file
 from albireo.errors import UserError
 from albireo.model.domain import GridDomain, KernelDomain
 from albireo.model.mixture import GaussianMixture
+from albireo.model.network import Dense
 from albireo.model.scatter import Scatter
-from albireo.model.stellar import Dense, StellarModel
+from albireo.model.spread import Spread
+from albireo.model.stellar import StellarModel
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _BUNDLED = Path(__file__).parents[1] / "data"
 
 
@@ -83,6 +85,8 @@ def _to_arrays(model: StellarModel) -> dict[str, np.ndarray]:
         parts["density"] = model.density
     if model.scatter is not None:
         parts["scatter"] = model.scatter
+    if model.spread is not None:
+        parts |= {f"spread.{i}": layer for i, layer in enumerate(model.spread.layers)}
     if model.domain is not None:
         parts[type(model.domain).__name__] = model.domain
     arrays = {f"{part}.{field}": value for part, module in parts.items() for field, value in vars(module).items()}
@@ -97,7 +101,7 @@ def _from_arrays(arrays: dict[str, np.ndarray], header: dict) -> StellarModel:
             raise ValueError(f"{name} holds values that are not finite")
     num_layers = sum(name.startswith("layers.") for name in arrays) // 2
     model = StellarModel(
-        layers=tuple(_module(Dense, arrays, f"layers.{i}") for i in range(num_layers)),
+        layers=_layers(arrays, "layers", num_layers),
         extinction=_module(Dense, arrays, "extinction"),
         label_median=jnp.asarray(arrays["label_median"], float),
         label_std=jnp.asarray(arrays["label_std"], float),
@@ -106,10 +110,15 @@ def _from_arrays(arrays: dict[str, np.ndarray], header: dict) -> StellarModel:
         density=_module(GaussianMixture, arrays, "density") if "density.mean" in arrays else None,
         domain=next((_module(kind, arrays, kind.__name__) for kind in _DOMAINS if _has(arrays, kind)), None),
         scatter=_module(Scatter, arrays, "scatter") if "scatter.own" in arrays else None,
+        spread=Spread(_layers(arrays, "spread", num_layers)) if "spread.0.kernel" in arrays else None,
         metadata=header["metadata"],
     )
     _check_shapes(model)
     return model
+
+
+def _layers(arrays, part, num):
+    return tuple(_module(Dense, arrays, f"{part}.{i}") for i in range(num))
 
 
 def _has(arrays, kind):
@@ -137,6 +146,11 @@ def _check_shapes(model):
         model.scatter.own.shape == (num_bands,) == model.scatter.shared.shape[:1] and model.scatter.shared.ndim == 2
     ):
         raise ValueError("its scatter does not fit its bands")
+    if model.spread is not None:
+        found = [(layer.kernel.shape, layer.bias.shape) for layer in model.spread.layers]
+        members = found[0][0][:1]
+        if members < (2,) or found != [((*members, *shape), (*members, shape[1])) for shape in expected[:-1]]:
+            raise ValueError("its spread does not fit its layers")
     if model.density is not None:
         num = model.density.log_weight.size
         square = (num, num_labels, num_labels)

@@ -4,9 +4,10 @@ With x = (θ − median)/std of the training stars (Green et al. 2021, section 2
 
     B M(x) = dense(sigmoid(dense(sigmoid(dense(x)))))     first entry: reference band, the rest: colours to it
     R(x)   = exp(W x + b)                                  extinction per unit reddening, every band
-    m      = M(x) + μ + E R(x) + scatter                   apparent magnitudes, Eq. (2)
+    m      = M(x) + μ + E R(x) + scatter + spread          apparent magnitudes, Eq. (2)
 
-The paper's model has no scatter.
+Scatter is what stars of the same labels differ by, spread what other networks would have predicted; the paper's model
+has neither.
 """
 
 from collections.abc import Sequence
@@ -20,28 +21,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.model.domain import Domain
 from albireo.model.mixture import GaussianMixture
+from albireo.model.network import Dense, network, select_outputs
 from albireo.model.scatter import Scatter
-
-
-class Dense(eqx.Module):
-    """One dense layer, x ↦ x·kernel + bias."""
-
-    kernel: Float[Array, "n_in n_out"]
-    bias: Float[Array, " n_out"]
-
-    def __call__(self, x: Float[Array, "*batch n_in"]) -> Float[Array, "*batch n_out"]:
-        """Apply the layer."""
-        return x @ self.kernel + self.bias
-
-
-def to_colors(mag: Float[Array, "*batch band"]) -> Float[Array, "*batch band"]:
-    """B·m of Eq. (5): the reference band, then every other band minus it."""
-    return jnp.concatenate([mag[..., :1], mag[..., 1:] - mag[..., :1]], axis=-1)
-
-
-def from_colors(color: Float[Array, "*batch band"]) -> Float[Array, "*batch band"]:
-    """The inverse of `to_colors`."""
-    return jnp.concatenate([color[..., :1], color[..., 1:] + color[..., :1]], axis=-1)
+from albireo.model.spread import Spread
 
 
 class StellarModel(eqx.Module):
@@ -59,6 +41,7 @@ class StellarModel(eqx.Module):
         density: smooth number density of the training stars over the labels, without their errors, or None.
         domain: where the training stars are, band by band, or None.
         scatter: how real stars scatter about the model, or None if they are taken not to.
+        spread: how well the training stars determine M, or None if it is taken as exact.
         metadata: provenance (data, configuration, held-out figures): plain JSON values.
     """
 
@@ -71,6 +54,7 @@ class StellarModel(eqx.Module):
     density: GaussianMixture | None = None
     domain: Domain | None = None
     scatter: Scatter | None = None
+    spread: Spread | None = None
     metadata: Any = eqx.field(static=True, default=None)
 
     @classmethod
@@ -94,16 +78,19 @@ class StellarModel(eqx.Module):
         extinction = Dense(jnp.zeros((len(labels), len(bands))), jnp.zeros(len(bands)))
         return cls(layers, extinction, jnp.asarray(label_median), jnp.asarray(label_std), tuple(bands), tuple(labels))
 
+    def restart(self, key: PRNGKeyArray) -> "StellarModel":
+        """The same model, untrained."""
+        hidden = [layer.bias.size for layer in self.layers[:-1]]
+        names = {"bands": self.bands, "labels": self.labels, "hidden": hidden}
+        return self.initialise(key, label_median=self.label_median, label_std=self.label_std, **names)
+
     def standardise(self, theta: Float[Array, "*batch label"]) -> Float[Array, "*batch label"]:
         """x = (θ − median)/std: the network's input."""
         return (theta - self.label_median) / self.label_std
 
     def absolute_magnitudes(self, theta: Float[Array, "*batch label"]) -> Float[Array, "*batch band"]:
         """M(θ): unreddened magnitudes at 10 pc [mag]."""
-        x = self.standardise(theta)
-        for layer in self.layers[:-1]:
-            x = jax.nn.sigmoid(layer(x))
-        return from_colors(self.layers[-1](x))
+        return network(self.layers, self.standardise(theta))
 
     def extinction_vector(self, theta: Float[Array, "*batch label"]) -> Float[Array, "*batch band"]:
         """R(θ): extinction per unit reddening in every band [mag/mag]."""
@@ -129,6 +116,14 @@ class StellarModel(eqx.Module):
         """The same model with another scatter, or with none."""
         return eqx.tree_at(lambda model: model.scatter, self, scatter, is_leaf=lambda leaf: leaf is None)
 
+    def with_spread(self, spread: Spread | None) -> "StellarModel":
+        """The same model with another spread, or with none."""
+        return eqx.tree_at(lambda model: model.spread, self, spread, is_leaf=lambda leaf: leaf is None)
+
+    def exact(self) -> "StellarModel":
+        """The same model, taken to predict every star exactly: without scatter and spread."""
+        return self.with_scatter(None).with_spread(None)
+
     def select_bands(self, bands: Sequence[str]) -> "StellarModel":
         """The same model, of these bands only, in this order; the first becomes the reference band.
 
@@ -139,12 +134,9 @@ class StellarModel(eqx.Module):
         if unknown:
             raise ValueError(f"the model has no band {unknown[0]!r}; it has {', '.join(self.bands)}.")
         index = np.array([self.bands.index(band) for band in bands])
-        last = self.layers[-1]
-        kernel = to_colors(from_colors(last.kernel)[..., index])
-        bias = to_colors(from_colors(last.bias)[index])
         extinction = Dense(self.extinction.kernel[:, index], self.extinction.bias[index])
         return StellarModel(
-            (*self.layers[:-1], Dense(kernel, bias)),
+            select_outputs(self.layers, index),
             extinction,
             self.label_median,
             self.label_std,
@@ -153,5 +145,6 @@ class StellarModel(eqx.Module):
             self.density,
             None if self.domain is None else self.domain.select_bands(index),
             None if self.scatter is None else self.scatter.select_bands(index),
+            None if self.spread is None else self.spread.select_bands(index),
             self.metadata,
         )

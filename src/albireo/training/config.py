@@ -18,6 +18,7 @@ _NOT_NEGATIVE = (
     "l2",
     "l1",
     "refine_epochs",
+    "members",
     "error_floor",
     "floor_in_errors",
     "max_first_reddening_err",
@@ -44,6 +45,8 @@ class TrainingConfig:
         floor_in_errors: what the errors of the table hold already of such a floor [mag]; it is taken off first.
         scatter: whether the scatter of real stars about the model is learned at the end; in inference it takes the
             place of the floor.
+        members: networks trained beside the model's own, each on its own resampling of the stars (bootstrap); they
+            become the model's spread. 0 leaves it out.
         average: decay of the running mean of the weights over steps that becomes the model; 0 takes the last weights.
         refine_epochs: passes of the last stage, which differentiates covariances too; 0 leaves the stage out.
         refine_batch_size: stars in a step of it.
@@ -73,6 +76,7 @@ class TrainingConfig:
     error_floor: float = 0.02
     floor_in_errors: float = 0.0
     scatter: bool = False
+    members: int = 0
     average: float = 0.0
     refine_epochs: int = 0
     refine_batch_size: int = 128
@@ -107,6 +111,8 @@ class TrainingConfig:
             raise UserError(f"training option hidden must list sizes of at least 1; got {self.hidden!r}.")
         if len(self.split) != 3 or min(self.split) < 0 or abs(sum(self.split) - 1) > 1e-6 or self.split[0] == 0:
             raise UserError(f"training option split must be three fractions that sum to 1; got {self.split!r}.")
+        if self.members == 1:
+            raise UserError("training option members must be 0, or at least 2, for one network has no spread; got 1.")
         if not 0 <= self.average < 1:
             raise UserError(f"training option average must be at least 0 and below 1; got {self.average!r}.")
 
@@ -171,6 +177,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "average": 0.999,
         "refine_epochs": 50,
         "scatter": True,
+        "members": 4,
     },
 }
 

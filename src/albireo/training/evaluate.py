@@ -66,7 +66,8 @@ def evaluate(
         training_set: the stars.
         indices: which of them; all by default.
         min_parallax_snr: a parallax of less signal-to-noise is not used.
-        with_scatter: whether the covariance holds the model's scatter too, for stars whose errors hold no floor.
+        with_scatter: whether the covariance holds the model's scatter and spread too, for stars whose errors hold no
+            floor.
 
     Raises:
         UserError: the model lacks a band of the stars, or has other labels.
@@ -78,7 +79,7 @@ def evaluate(
         raise UserError(f"the model has no band {missing[0]!r} of the stars; read them with bands={model.bands}.")
     stars = training_set if indices is None else training_set[indices]
     model = model.select_bands(stars.bands)
-    fit = sweep(fit_star, model if with_scatter else model.with_scatter(None), stars_of(stars, min_parallax_snr))
+    fit = sweep(fit_star, model if with_scatter else model.exact(), stars_of(stars, min_parallax_snr))
     ratio, log_likelihood = fit.chi2 / fit.dof, fit.log_likelihood
     surveys = {} if stars.survey is None else {str(name): stars.survey == name for name in np.unique(stars.survey)}
     return Evaluation(

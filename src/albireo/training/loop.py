@@ -1,6 +1,7 @@
 """Training: the network at fixed covariances, then covariances and reddenings at a fixed network, in turn.
 
-Green et al. (2021), sections 2 and 4.
+Green et al. (2021), sections 2 and 4. The members of a spread are trained beside the model's own network, with which
+they share the order of the stars and the cut, but neither start, reddenings nor covariances.
 """
 
 import dataclasses
@@ -19,18 +20,19 @@ from albireo.catalog import remove_error_floor
 from albireo.errors import UserError
 from albireo.model.domain import KernelDomain
 from albireo.model.mixture import GaussianMixture
+from albireo.model.spread import Spread
 from albireo.model.stellar import StellarModel
 from albireo.training.checkpoint import load_checkpoint, save_checkpoint
 from albireo.training.config import TrainingConfig
 from albireo.training.dataset import TrainingSet
 from albireo.training.evaluate import evaluate
 from albireo.training.history import Epoch, check_finite
-from albireo.training.loss import Batch, chi2, loss, pack, penalty
+from albireo.training.loss import OVER_NETWORKS, Batch, chi2, loss, pack, penalty
 from albireo.training.refine import refine
 from albireo.training.scatter import fit_scatter
 from albireo.training.split import Split, split_stars
 from albireo.training.stars import Star, first_information, fit_star, refit_reddening, stars_of, sweep
-from albireo.training.weights import Weights, weights_of, with_weights
+from albireo.training.weights import Weights, one_of, weights_of, with_weights
 
 # A model of thirteen bands has 1,600 weights; below these numbers a fit means nothing.
 MIN_STARS = 100
@@ -96,26 +98,29 @@ def train(
         if checkpoint is not None:
             save_checkpoint(checkpoint, state, training_set, config)
     _, excluded = _look(state, blank, stars, config)
-    model, history = with_weights(blank, state.average), state.history
+    weights, history = state.average, state.history
     if config.refine_epochs:
-        model, more = refine(model, stars, split.train, split.validation, config, callback)
+        weights, more = refine(blank, weights, stars, _resampling(stars, config), split, config, callback)
         history += more
+    model = with_weights(blank, one_of(weights, 0))
+    if config.members:
+        model = model.with_spread(Spread(one_of(weights, slice(1, None))[0]))
     if config.scatter:
         stars = stars._replace(mag_err=measured_err)
         model = model.with_scatter(fit_scatter(model, stars, _unseen(split), config.seed))
     model = _describe(model, training_set, measured_err, split, config)
-    return TrainingResult(model, history, state.reddening, state.reddening_err, excluded, split)
+    return TrainingResult(model, history, state.reddening[0], state.reddening_err[0], excluded, split)
 
 
 class State(NamedTuple):
-    """Everything that an iteration hands to the next."""
+    """Everything that an iteration hands to the next; the model's own network is the first."""
 
     iteration: int
     weights: Weights
     average: Weights
     optimiser: Any
-    reddening: Float[np.ndarray, " star"]
-    reddening_err: Float[np.ndarray, " star"]
+    reddening: Float[np.ndarray, "network star"]
+    reddening_err: Float[np.ndarray, "network star"]
     history: tuple[Epoch, ...]
 
 
@@ -132,9 +137,19 @@ def _blank_model(training_set, split, config):
 
 
 def _start(blank, training_set, config):
-    weights = jax.tree.map(lambda a: a.astype(jnp.float32), weights_of(blank))
-    optimiser = _optimiser(config).init(weights)
-    return State(0, weights, weights, optimiser, training_set.reddening, training_set.reddening_err, ())
+    key, networks = jax.random.key(config.seed), jnp.arange(1 + config.members)
+    weights = jax.vmap(lambda k: weights_of(blank.restart(jax.random.fold_in(key, k))))(networks)
+    weights = jax.tree.map(lambda a: a.astype(jnp.float32), weights)
+    reddening, err = (
+        np.repeat(a[None], len(networks), axis=0) for a in (training_set.reddening, training_set.reddening_err)
+    )
+    return State(0, weights, weights, _optimiser(config).init(weights), reddening, err, ())
+
+
+def _resampling(stars, config):
+    """How often each network sees each star: the model's own once; a member as often as a bootstrap draws it."""
+    rng, num = np.random.default_rng((config.seed, config.members)), len(stars.theta)
+    return np.concatenate([np.ones((1, num)), rng.poisson(1.0, (config.members, num))])
 
 
 def _optimiser(config):
@@ -144,16 +159,18 @@ def _optimiser(config):
 def _iterate(state, blank, stars, split, config, callback):
     """One iteration: covariances and cut, the epochs, then the reddenings."""
     precision, excluded = _look(state, blank, stars, config)
-    train_batch, num_train = _batch(state, stars, precision, excluded, split.train)
-    validation_batch, num_validation = _batch(state, stars, precision, excluded, split.validation)
+    weight = _resampling(stars, config)
+    train_batch, num_train = _batch(state, stars, precision, weight, excluded, split.train)
+    validation_batch, num_validation = _batch(state, stars, precision, weight, excluded, split.validation)
     state.optimiser.hyperparams["learning_rate"] = jnp.float32(config.learning_rate_at(state.iteration))
     carry, history = (state.weights, state.average, state.optimiser), []
     for epoch in range(config.epochs):
         order = np.random.default_rng((config.seed, state.iteration, epoch)).permutation(num_train)
         order = np.resize(order.astype(np.int32), _round_up(len(split.train), config.batch_size))
         carry, train_chi2 = _run_epoch(config, blank, carry, train_batch, order, num_train)
-        watched = _mean_chi2(blank, carry[0], validation_batch, num_validation) if num_validation else np.nan
-        prior = float(penalty(with_weights(blank, carry[0]), config.l2, config.l1))
+        model = with_weights(blank, one_of(carry[0], 0))
+        watched = _mean_chi2(model, validation_batch, num_validation) if num_validation else np.nan
+        prior = float(penalty(model, config.l2, config.l1))
         record = Epoch("fit", state.iteration, epoch, float(train_chi2) + prior, float(watched) + prior)
         history.append(check_finite(record))
         if callback is not None:
@@ -163,17 +180,27 @@ def _iterate(state, blank, stars, split, config, callback):
     state = State(state.iteration + 1, weights, average, optimiser, state.reddening, state.reddening_err, history)
     if not config.update_reddening:
         return state
-    reddening, reddening_err = sweep(refit_reddening, with_weights(blank, state.weights), stars)
+    updates = [sweep(refit_reddening, model, stars) for model in _models(state, blank)]
+    reddening, reddening_err = (np.stack(parts) for parts in zip(*updates, strict=True))
     return state._replace(reddening=reddening, reddening_err=reddening_err)
 
 
+def _models(state, blank):
+    return [with_weights(blank, one_of(state.weights, k)) for k in range(len(state.reddening))]
+
+
 def _look(state, blank, stars, config):
-    """Inverse covariances of all stars for the next iteration, and which stars sit it out."""
+    """Inverse covariances of all stars for every network's next iteration, and which stars sit it out."""
     if state.iteration == 0:
-        return sweep(_first_precision, blank, stars), stars.reddening_err > config.max_first_reddening_err
-    stars = stars._replace(reddening=state.reddening, reddening_err=state.reddening_err)
-    precision, ratio = sweep(_precision_and_ratio, with_weights(blank, state.weights), stars)
-    return precision, ratio > config.chi2_cut_after(state.iteration - 1)
+        precision = sweep(_first_precision, blank, stars)
+        precision = np.broadcast_to(precision, (len(state.reddening), *precision.shape))
+        return precision, stars.reddening_err > config.max_first_reddening_err
+    looks = [
+        sweep(_precision_and_ratio, model, stars._replace(reddening=reddening, reddening_err=err))
+        for model, reddening, err in zip(_models(state, blank), state.reddening, state.reddening_err, strict=True)
+    ]
+    precision, ratio = zip(*looks, strict=True)
+    return np.stack(precision), ratio[0] > config.chi2_cut_after(state.iteration - 1)
 
 
 def _first_precision(_, star: Star):
@@ -189,29 +216,33 @@ def _round_up(num, size):
     return -(-num // size) * size
 
 
-def _batch(state, stars, precision, excluded, chosen):
+def _batch(state, stars, precision, weight, excluded, chosen):
     """The chosen stars on the device in single precision, those that take part first; and how many do."""
     chosen = chosen[np.argsort(excluded[chosen], kind="stable")]
     target = stars.mag[chosen] - stars.modulus[chosen, None]
-    arrays = stars.theta[chosen], state.reddening[chosen], target, precision[chosen]
+    own = (a[:, chosen] for a in (state.reddening, precision, weight))
+    arrays = stars.theta[chosen], target, *own
     return Batch(*(jnp.asarray(a, jnp.float32) for a in arrays)), int(np.sum(~excluded[chosen]))
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _run_epoch(config, blank, carry, stars, order, num):
-    """One pass through the first `num` entries of `order`, in batches; returns the mean χ² per band too."""
+    """One pass through the first `num` entries of `order`, in batches; returns the model's mean χ² per band too."""
     optimiser = _optimiser(config)
 
-    def objective(weights, batch, taken):
-        return loss(with_weights(blank, weights), batch, taken, config.l2, config.l1)
+    def objective(weights, batch):
+        losses, totals = jax.vmap(
+            lambda weights, batch: loss(with_weights(blank, weights), batch, config.l2, config.l1), (0, OVER_NETWORKS)
+        )(weights, batch)
+        return jnp.sum(losses), totals[0]
 
     def step(i, carry):
         (weights, average, state), total = carry
         start = i * config.batch_size
         rows = jax.lax.dynamic_slice(order, (start,), (config.batch_size,))
-        taken = (start + jnp.arange(config.batch_size) < num).astype(jnp.float32)
-        batch = jax.tree.map(lambda a: a[rows], stars)
-        gradient, batch_chi2 = jax.grad(objective, has_aux=True)(weights, batch, taken)
+        batch = stars.take(rows)
+        batch = batch._replace(weight=batch.weight * (start + jnp.arange(config.batch_size) < num))
+        gradient, batch_chi2 = jax.grad(objective, has_aux=True)(weights, batch)
         updates, state = optimiser.update(gradient, state)
         weights = optax.apply_updates(weights, updates)
         average = optax.incremental_update(weights, average, 1 - config.average)
@@ -223,8 +254,9 @@ def _run_epoch(config, blank, carry, stars, order, num):
 
 
 @jax.jit
-def _mean_chi2(blank, weights, stars, num):
-    value = chi2(with_weights(blank, weights), stars) / len(blank.bands)
+def _mean_chi2(model, stars, num):
+    own = stars._replace(reddening=stars.reddening[0], precision=stars.precision[0])
+    value = chi2(model, own) / len(model.bands)
     return jnp.sum(jnp.where(jnp.arange(len(value)) < num, value, 0.0)) / num
 
 

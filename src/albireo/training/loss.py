@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from albireo.model.stellar import StellarModel
 
@@ -14,11 +14,22 @@ class Batch(NamedTuple):
     """Stars as the optimiser sees them: everything that stays fixed within an iteration."""
 
     theta: Float[Array, "star label"]
-    reddening: Float[Array, " star"]
     target: Float[Array, "star band"]
     """Observed magnitudes less distance modulus [mag]."""
-    precision: Float[Array, "star pair"]
+    reddening: Float[Array, "*network star"]
+    precision: Float[Array, "*network star pair"]
     """Inverse covariances, packed by `pack`."""
+    weight: Float[Array, "*network star"]
+    """How often a star counts: 0 leaves it out."""
+
+    def take(self, rows: Int[Array, " taken"]) -> "Batch":
+        """Some of the stars."""
+        own = (a[:, rows] for a in (self.reddening, self.precision, self.weight))
+        return Batch(self.theta[rows], self.target[rows], *own)
+
+
+# Every network sees the same stars, each with its own idea of reddenings and covariances.
+OVER_NETWORKS = Batch(None, None, 0, 0, 0)
 
 
 def pack(matrix: Float[Array, "band band"]) -> Float[Array, " pair"]:
@@ -53,9 +64,7 @@ def penalty(model: StellarModel, l2: float, l1: float) -> Float[Array, ""]:
     return l2 * stellar + l1 * jnp.sum(jnp.abs(model.extinction.kernel))
 
 
-def loss(
-    model: StellarModel, batch: Batch, taken: Float[Array, " star"], l2: float, l1: float
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Eq. (15) averaged over the stars with `taken` 1, not 0; and their sum of χ² per band."""
-    total = jnp.sum(taken * chi2(model, batch)) / len(model.bands)
-    return total / jnp.maximum(jnp.sum(taken), 1.0) + penalty(model, l2, l1), total
+def loss(model: StellarModel, batch: Batch, l2: float, l1: float) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Eq. (15) averaged over the stars by their weights; and their sum of χ² per band."""
+    total = jnp.sum(batch.weight * chi2(model, batch)) / len(model.bands)
+    return total / jnp.maximum(jnp.sum(batch.weight), 1.0) + penalty(model, l2, l1), total

@@ -15,45 +15,48 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from albireo.errors import UserError
 from albireo.model.stellar import StellarModel
 from albireo.training.config import TrainingConfig
 from albireo.training.history import Epoch, check_finite
 from albireo.training.loss import penalty
+from albireo.training.split import Split
 from albireo.training.stars import Star, fit_star, sweep
-from albireo.training.weights import weights_of, with_weights
+from albireo.training.weights import Weights, one_of, with_weights
 
 
 def refine(
     model: StellarModel,
+    weights: Weights,
     stars: Star,
-    train: Int[np.ndarray, " train"],
-    validation: Int[np.ndarray, " validation"],
+    resampling: Float[np.ndarray, "network star"],
+    split: Split,
     config: TrainingConfig,
     callback: Callable[[Epoch], None] | None = None,
-) -> tuple[StellarModel, tuple[Epoch, ...]]:
-    """Minimise the mean χ² of the stars whose χ²/dof the model brings below the last cut.
+) -> tuple[Weights, tuple[Epoch, ...]]:
+    """Minimise the mean χ² of the stars whose χ²/dof the first network brings below the last cut.
 
     Args:
-        model: a trained model.
+        model: the model that the networks are of.
+        weights: trained networks.
         stars: all stars, with their first estimates of the reddening.
-        train: which of them to learn from.
-        validation: which of them to watch.
+        resampling: how often each network sees each star.
+        split: which of them to learn from, and which to watch.
         config: `refine_epochs`, `refine_batch_size` and `refine_learning_rate`, which falls to zero as a cosine;
             penalties, cut and seed as before.
         callback: called after every epoch.
 
     Returns:
-        The model, and the losses of every epoch.
+        The networks, and the losses of every epoch of the first.
 
     Raises:
         UserError: no star is below the cut, or the loss is not finite.
     """
-    start, fit = model, sweep(fit_star, model, stars)
+    fit = sweep(fit_star, with_weights(model, one_of(weights, 0)), stars)
     good = fit.chi2 < config.chi2_cut_end * fit.dof
-    train, validation = train[good[train]], validation[good[validation]]
+    train, validation = split.train[good[split.train]], split.validation[good[split.validation]]
     if not len(train):
         raise UserError(
             f"no training star has χ²/dof below {config.chi2_cut_end} after {config.iterations} iterations; train for "
@@ -62,20 +65,21 @@ def refine(
     size, history = min(config.refine_batch_size, len(train)), []
     steps = len(train) // size
     with jax.enable_x64(True):
-        model = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), model)
+        model, weights = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), (model, weights))
         data, seen = (jax.tree.map(lambda a, rows=rows: jnp.asarray(a[rows]), stars) for rows in (train, validation))
-        carry = weights_of(model), _optimiser(config, steps).init(weights_of(model))
+        counts = jnp.asarray(resampling[:, train])
+        carry = weights, _optimiser(config, steps).init(weights)
         for epoch in range(config.refine_epochs):
             # Iterations of the first stage count from 0: this stage is the one after them.
             order = np.random.default_rng((config.seed, config.iterations, epoch)).permutation(len(train))
             order = jnp.asarray(order[: steps * size].reshape(steps, size))
-            carry, loss = _run_epoch(config, model, carry, data, order)
-            watched = float(_loss(config, model, carry[0], seen)) if len(validation) else float("nan")
+            carry, loss = _run_epoch(config, model, carry, data, counts, order)
+            watched = float(_loss(config, model, one_of(carry[0], 0), seen)) if len(validation) else float("nan")
             history.append(check_finite(Epoch("refine", config.iterations, epoch, float(loss), watched)))
             if callback is not None:
                 callback(history[-1])
         weights = jax.device_get(carry[0])
-    return with_weights(start, jax.tree.map(lambda a: jnp.asarray(a, float), weights)), tuple(history)
+    return jax.tree.map(lambda a: jnp.asarray(a, float), weights), tuple(history)
 
 
 def _optimiser(config, steps):
@@ -83,20 +87,24 @@ def _optimiser(config, steps):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _loss(config, model, weights, stars) -> Float[Array, ""]:
+def _loss(config, model, weights, stars, count=1.0) -> Float[Array, ""]:
     model = with_weights(model, weights)
     chi2 = jax.vmap(fit_star, (None, 0))(model, stars).chi2
-    return jnp.mean(chi2) / len(model.bands) + penalty(model, config.l2, config.l1)
+    return jnp.mean(count * chi2) / len(model.bands) + penalty(model, config.l2, config.l1)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _run_epoch(config, model, carry, stars, order):
+def _run_epoch(config, model, carry, stars, counts, order):
     optimiser = _optimiser(config, len(order))
+
+    def objective(weights, batch, count):
+        losses = jax.vmap(lambda weights, count: _loss(config, model, weights, batch, count))(weights, count)
+        return jnp.sum(losses), losses[0]
 
     def step(carry, rows):
         weights, state = carry
         batch = jax.tree.map(lambda a: a[rows], stars)
-        value, gradient = jax.value_and_grad(lambda w: _loss(config, model, w, batch))(weights)
+        gradient, value = jax.grad(objective, has_aux=True)(weights, batch, counts[:, rows])
         updates, state = optimiser.update(gradient, state)
         return (optax.apply_updates(weights, updates), state), value
 

@@ -88,10 +88,12 @@ def first_information(star: Star, scatter: Scatter | None = None) -> Information
 def fit_star(model: StellarModel, star: Star) -> Fit:
     """Residuals of a star with their full covariance, Eqs. (3) and (4), at the star's own reddening.
 
-    The covariance holds the model's scatter where it has one.
+    The covariance holds the model's scatter and spread where it has them.
     """
     at = tangent(model, star.theta)
     info = forget_labels(first_information(star, model.scatter), at, star.reddening, star.theta_cholesky)
+    for direction in () if model.spread is None else model.spread.directions(model.standardise(star.theta)).T:
+        info = forget(info, direction)
     info = forget(info, at.extinction * star.reddening_err)
     residual = star.mag - star.modulus - at.absolute_magnitude - star.reddening * at.extinction
     chi2 = residual @ info.precision @ residual

@@ -1,8 +1,11 @@
-"""What is trained of a model: its layers."""
+"""What is trained of a model: its layers. Those of several networks are one tree with a leading axis of networks."""
 
 import equinox as eqx
+import jax
+from jaxtyping import Int
 
-from albireo.model.stellar import Dense, StellarModel
+from albireo.model.network import Dense
+from albireo.model.stellar import StellarModel
 
 Weights = tuple[tuple[Dense, ...], Dense]
 
@@ -15,3 +18,8 @@ def weights_of(model: StellarModel) -> Weights:
 def with_weights(model: StellarModel, weights: Weights) -> StellarModel:
     """The model with other layers."""
     return eqx.tree_at(weights_of, model, weights)
+
+
+def one_of(weights: Weights, index: Int | slice) -> Weights:
+    """One network of several, or a slice of them."""
+    return jax.tree.map(lambda a: a[index], weights)
