@@ -26,6 +26,7 @@ def make_case(bands, labels, seed, num_stars=1500):
     table["survey"] = np.where(np.arange(num_stars) % 3 == 0, "one", "two")
     table["reddening_source"] = np.where(np.arange(num_stars) % 5 == 0, "map", "spectra")
     stars = TrainingSet.from_table(table, bands=bands, labels=labels)
+    stars = stars[stars.observed.sum(axis=1) > 1 + ~stars.usable_parallax(5)]  # with a degree of freedom
     peak = jnp.ones((1, 1 + len(bands)))
     domain = KernelDomain(model.label_median[None], peak, model.label_std, peak[0])
     return Case(dataclasses.replace(model, domain=domain), stars)

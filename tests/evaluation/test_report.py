@@ -92,6 +92,17 @@ def test_tables_say_what_the_json_says(report):
     assert f"{report.evaluations['other'].chi2_per_dof:.3f}" in report.to_text()
 
 
+def test_a_star_without_a_degree_of_freedom_is_no_outlier(four_labels):
+    model, stars = four_labels
+    two_bands = np.where(np.arange(4) < 2, stars.mag_err[:2], np.inf)
+    one = dataclasses.replace(stars[:2], mag_err=two_bands, parallax_err=np.array([100.0, 0.01]))
+    evaluation = judge({"model": model}, one).evaluations["model"]
+    np.testing.assert_array_equal(np.isfinite(evaluation.star_chi2_per_dof), [False, True])
+    assert np.isfinite(evaluation.star_log_likelihood).all()
+    assert evaluation.chi2_per_dof == pytest.approx(evaluation.star_chi2_per_dof[1])
+    assert evaluation.outlier_fraction == 0
+
+
 def test_what_is_not_known_is_null_in_json(four_labels):
     far_off = dataclasses.replace(four_labels.stars, mag=four_labels.stars.mag + np.arange(4.0) * 10)
     figures = judge({"model": four_labels.model}, far_off).to_dict()["model"]

@@ -27,7 +27,7 @@ class Evaluation:
         mean_log_likelihood: mean log density of a star's magnitudes, all stars.
         by_survey: the same figures for the stars of every survey, where it is known.
         by_reddening_source: the same for every source of the first estimate of the reddening, where it is known.
-        star_chi2_per_dof: χ²/dof of every star.
+        star_chi2_per_dof: χ²/dof of every star; NaN without a degree of freedom, and then in none of the means of it.
         star_log_likelihood: log density of every star.
     """
 
@@ -73,7 +73,9 @@ def evaluate(
     stars = training_set if indices is None else training_set[indices]
     model = match_bands(model, stars)
     fit = sweep(fit_star, model if with_scatter else model.with_scatter(None), stars_of(stars, min_parallax_snr))
-    figures = _Figures(fit.chi2 / fit.dof, fit.chi2 / len(stars.bands), fit.log_likelihood)
+    # Two bands and a parallax of too little signal-to-noise leave no degree of freedom.
+    dof = np.where(fit.dof > 0, fit.dof, np.nan)
+    figures = _Figures(fit.chi2 / dof, fit.chi2 / len(stars.bands), fit.log_likelihood)
     return Evaluation(
         **figures.of(np.ones(len(stars), bool)),
         by_survey=figures.by(stars.survey),
@@ -111,7 +113,7 @@ class _Figures:
             "num_stars": int(chosen.sum()),
             "loss": _mean(self.chi2_per_band[below]),
             "chi2_per_dof": _mean(self.ratio[below]),
-            "outlier_fraction": _mean(self.ratio[chosen] >= OUTLIER),
+            "outlier_fraction": _mean(self.ratio[chosen & np.isfinite(self.ratio)] >= OUTLIER),
             "mean_log_likelihood": _mean(self.log_likelihood[chosen]),
         }
 
