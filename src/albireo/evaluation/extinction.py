@@ -1,5 +1,7 @@
 """What the model's extinction is like, beside theory and other measurements (Green et al. 2021, Figs. 10 and 11)."""
 
+import math
+
 import jax.numpy as jnp
 import matplotlib
 import numpy as np
@@ -33,7 +35,7 @@ _SCHLAFLY = {
 _MEAN_R_V, _R_V_PER_X = 3.3, 9.1
 _SHOWN_R_V = (2.9, 3.3, 3.7)
 
-_COLUMNS = 4
+_MAX_COLUMNS = 5
 
 
 def extinction_variation(model: StellarModel, stars: TrainingSet) -> Figure:
@@ -53,9 +55,10 @@ def extinction_variation(model: StellarModel, stars: TrainingSet) -> Figure:
     mean = model.extinction_vector(jnp.asarray(stars.theta.mean(axis=0)))
     percent = 100 * np.asarray(model.extinction_vector(jnp.asarray(stars.theta)) / mean - 1)
     low, high = np.percentile(teff, [0.5, 99.5])
-    bands, columns = in_order(model.bands), min(_COLUMNS, len(model.bands))
-    rows = -(-len(bands) // columns)
-    figure = Figure(figsize=(7.5, 1.0 + 1.5 * rows), layout="constrained")
+    bands = in_order(model.bands)
+    rows = math.ceil(len(bands) / _MAX_COLUMNS)
+    columns = math.ceil(len(bands) / rows)
+    figure = Figure(figsize=(7.5, 1.0 + 1.6 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     reach = 1.15 * np.percentile(np.abs(percent), 99.7) + 1
     limits = {
