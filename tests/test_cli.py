@@ -301,6 +301,76 @@ def test_evaluate_prints_figures(capsys, green2020_stars):
         assert figures[name]["outlier_fraction"] < 0.05
     code, out, _ = run(capsys, *arguments)
     assert f"{figures['published']['chi2_per_dof']:.3f}" in out
+    assert code == 0
+
+
+def test_evaluate_writes_tables_and_figures_of_the_stars_it_can_draw(capsys, tmp_path, small_evaluation):
+    code, out, err = run(capsys, "evaluate", *small_evaluation, "-o", tmp_path / "new" / "evaluation")
+    assert code == 0
+    # The notes, a line each: two groups that the table does not tell, and what a model of two bands cannot show.
+    notes = err.splitlines()
+    assert all(line.startswith("note: ") and "left out" in line for line in notes)
+    assert all(any(word in line for line in notes) for word in ("survey", "reddening source", "residuals.png"))
+    folder = tmp_path / "new" / "evaluation"
+    written = json.loads((folder / "evaluation.json").read_text())
+    assert f"{written['model']['chi2_per_dof']:.3f}" in out
+    assert set(written["model"]["by_band"]) == {"gaia_g", "2mass_j"}
+    assert len(written["run"]["left_out"]) == len(notes)
+    table = Table.read(folder / "evaluation.ecsv")
+    assert table["loss"][0] == pytest.approx(written["model"]["loss"])
+    pictures = {path.stem for path in folder.glob("*.png")}
+    assert {"color_magnitude", "mean_labels", "extinction_variation"} <= pictures
+    assert all((folder / f"{name}.png").read_bytes().startswith(b"\x89PNG") for name in pictures)
+    before = files_in(tmp_path)
+    code, out, err = run(capsys, "evaluate", *small_evaluation, "-o", folder)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "is not empty" in err
+    assert files_in(tmp_path) == before
+
+
+@pytest.fixture
+def small_evaluation(tmp_path_factory, green2020_stars):
+    """A model of two bands, and a table with nothing but what it needs."""
+    from albireo.model import load_model, save_model
+
+    folder = tmp_path_factory.mktemp("small")
+    save_model(load_model("default").select_bands(["gaia_g", "2mass_j"]), folder / "two.safetensors")
+    table = Table.read(green2020_stars)[:400]
+    table.remove_columns(["survey", "reddening_source"])
+    table.write(folder / "stars.fits")
+    return folder / "two.safetensors", folder / "stars.fits"
+
+
+BAD_FOLDERS = {
+    "a file": (lambda path: path.write_text("not a folder"), "not a folder"),
+    "another run": (lambda path: path.mkdir() or (path / "run.json").write_text("{}"), "run.json"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FOLDERS)
+def test_evaluate_refuses_a_folder_before_it_begins(capsys, tmp_path, case):
+    make, message = BAD_FOLDERS[case]
+    make(tmp_path / "taken")
+    before = files_in(tmp_path)
+    code, out, err = run(capsys, "evaluate", "none", STARS, "-o", tmp_path / "taken")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert files_in(tmp_path) == before
+
+
+def test_a_folder_that_cannot_be_written_after_all_is_left_as_it_was(tmp_path, monkeypatch):
+    from albireo.errors import UserError
+    from albireo.output import write_files
+
+    def fail(path, content):
+        path.touch()
+        if path.name == "b":
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(UserError, match="No space left"):
+        write_files(tmp_path / "folder", {"a": b"", "b": b"", "c": b""})
+    assert files_in(tmp_path) == []
 
 
 BAD_EVALUATIONS = {

@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from astropy.table import Table
@@ -11,6 +12,7 @@ from astropy.table import Table
 from albireo import cli
 from albireo.bands import BANDS
 from albireo.flags import describe_flags
+from albireo.model import load_model
 from albireo.priors import list_priors
 from stars import PLANET_HOSTS
 
@@ -46,7 +48,21 @@ def in_folder_with_stars(tmp_path, monkeypatch):
     table.write("stars.fits")
     table.rename_columns(["2mass_j", "2mass_j_err", "parallax", "parallax_err"], ["Jmag", "e_Jmag", "Plx", "e_Plx"])
     table.write("from_vizier.csv")
+    write_labelled_stars()
     return tmp_path
+
+
+def write_labelled_stars():
+    """Stars of the bundled model with labels, errors and reddenings, as training needs them."""
+    model, num = load_model("default"), 200
+    rng = np.random.default_rng(0)
+    theta = np.asarray(model.label_median) + 0.3 * np.asarray(model.label_std) * rng.normal(size=(num, 3))
+    columns = dict(zip(model.labels, theta.T, strict=True))
+    columns |= {f"{label}_err": np.full(num, width) for label, width in zip(model.labels, (50, 0.1, 0.1), strict=True)}
+    mag = np.asarray(model.magnitudes(theta, np.full(num, 8.0), np.full(num, 0.1)))
+    columns |= dict(zip(model.bands, mag.T, strict=True)) | {f"{band}_err": np.full(num, 0.02) for band in model.bands}
+    constant = {"parallax": 2.5, "parallax_err": 0.05, "reddening": 0.1, "reddening_err": 0.02}
+    Table(columns | {name: np.full(num, value) for name, value in constant.items()}).write("labelled.fits")
 
 
 def test_the_python_blocks_run_in_order(in_folder_with_stars, capsys):

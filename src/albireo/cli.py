@@ -16,7 +16,7 @@ from albireo.errors import UserError
 
 if TYPE_CHECKING:
     from albireo.catalog import Catalog
-    from albireo.training import Evaluation, TrainingSet
+    from albireo.training import TrainingSet
 
 app = typer.Typer(
     help="What stars are, how far away they are and how much dust lies in front of them, from their photometry.",
@@ -267,9 +267,15 @@ def _describe(metadata: dict[str, Any] | None) -> str:
 def evaluate_command(
     model: Annotated[str, typer.Argument(help="`default`, or the path of a trained model.", metavar="MODEL")],
     input_path: Input,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write figures and tables into.", metavar="DIR")
+    ] = None,
     as_json: AsJson = False,
     against: Annotated[
-        Path | None, typer.Option(help="Folder of the published network, to judge on the same stars.", metavar="DIR")
+        Path | None,
+        typer.Option(
+            help="Folder of the published network, or another model, to judge on the same stars.", metavar="OTHER"
+        ),
     ] = None,
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Only the stars of INPUT that training on INPUT sets aside.")
@@ -278,32 +284,44 @@ def evaluate_command(
 ) -> None:
     """Judge a model by stars of known labels: χ²/dof, the fraction above 5, the mean log-likelihood.
 
-    For a model that knows its scatter, another column has the figures with that in place of the floor in errors.
+    For a model that knows its scatter, another column has the figures with that in place of the floor in errors. With
+    DIR, evaluation.json and tables go into it, and pictures of the stars of INPUT that training set aside, or of all.
     """
-    import dataclasses
+    if output is not None:
+        from albireo.output import check_empty
 
-    from albireo.catalog import Catalog, remove_error_floor
-    from albireo.model import load_green2020, load_model
-    from albireo.training import TrainingSet, evaluate
+        check_empty(output)
+    from albireo.catalog import Catalog
+    from albireo.evaluation.report import judge
+    from albireo.model import load_green2020, load_model, model_path
+    from albireo.training import TrainingSet
 
-    models = {"model": load_model(model)}
-    if against is not None:
+    judged = load_model(model)
+    models = {"model": judged}
+    if against is not None and against.is_dir():
         models["published"] = load_green2020(against)
-    judged = models["model"]
+    elif against is not None:
+        models["other"] = load_model(against)
     stars = TrainingSet.from_catalog(Catalog.read(input_path, bands=judged.bands, labels=judged.labels))
     indices = _held_out(stars, judged.metadata, model, input_path) if held_out else None
-    figures = {name: evaluate(each, stars, indices) for name, each in models.items()}
-    measured = dataclasses.replace(stars, mag_err=remove_error_floor(stars.mag_err, floor_in_errors))
-    if judged.scatter is not None:
-        figures["with scatter"] = evaluate(judged, measured, indices, with_scatter=True)
-    elif floor_in_errors:
-        raise UserError(
-            f"the model {model} has no scatter to take the place of the floor; leave out --floor-in-errors."
-        )
-    if as_json:
-        typer.echo(json.dumps({name: evaluation.to_dict() for name, evaluation in figures.items()}, indent=2))
-    else:
-        _print_figures(figures)
+    report = judge(models, stars, indices, floor_in_errors, in_detail=output is not None)
+    figures = report.to_dict()
+    if output is not None:
+        from albireo.evaluation.folder import write_evaluation
+
+        drawn = indices
+        if not held_out and (judged.metadata or {}).get("data", {}).get("sha256") == _fingerprint(input_path)["sha256"]:
+            drawn = _held_out(stars, judged.metadata, model, input_path)
+        settings = {
+            "model": _fingerprint(model_path(model)),
+            "against": None if against is None else str(against),
+            "input": _fingerprint(input_path),
+            "held_out": held_out,
+            "floor_in_errors": floor_in_errors,
+        }
+        for note in write_evaluation(output, report, judged, stars if drawn is None else stars[drawn], settings):
+            _say(f"note: {note}")
+    typer.echo(json.dumps(figures, indent=2) if as_json else report.to_text())
 
 
 def _held_out(stars: "TrainingSet", metadata: dict[str, Any] | None, model: str, input_path: Path):
@@ -315,17 +333,6 @@ def _held_out(stars: "TrainingSet", metadata: dict[str, Any] | None, model: str,
     if trained_on not in (None, _fingerprint(input_path)["sha256"]):
         raise UserError(f"{input_path} is not the table that {model} was trained on; leave out --held-out.")
     return split_stars(stars, TrainingConfig.from_dict(metadata["configuration"])).test
-
-
-def _print_figures(figures: "dict[str, Evaluation]") -> None:
-    rows = {
-        "stars": [f"{each.num_stars}" for each in figures.values()],
-        "chi2/dof": [f"{each.chi2_per_dof:.3f}" for each in figures.values()],
-        "above 5": [f"{100 * each.outlier_fraction:.2f} %" for each in figures.values()],
-        "mean log-likelihood": [f"{each.mean_log_likelihood:.3f}" for each in figures.values()],
-    }
-    for title, cells in {"": list(figures), **rows}.items():
-        typer.echo(f"{title:20}" + "".join(f"{cell:>14}" for cell in cells))
 
 
 @app.command("demo")

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from albireo.catalog import Catalog
 from albireo.errors import UserError
 from albireo.flags import flag_names
+from albireo.statistics import robust_width
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -115,12 +116,6 @@ def agreement(summary: "Table", catalog: Catalog) -> list[str]:
 # Digits after the point, sign and width of the columns.
 _FORMATS = {"teff": (0, "", 12), "logg": (2, "", 12), "feh": (2, "+", 13)}
 _UNITS = {"teff": "K", "logg": "dex", "feh": "dex"}
-
-
-def robust_width(values: Float[np.ndarray, " star"]) -> float:
-    """Half the distance between the 16th and 84th percentiles: the standard deviation of a Gaussian."""
-    p16, p84 = np.nanpercentile(values, [15.866, 84.134])
-    return float(p84 - p16) / 2
 
 
 def _published(catalog: Catalog, label: str) -> tuple[Float[np.ndarray, " star"], Float[np.ndarray, " star"]]:

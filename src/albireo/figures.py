@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from albireo.posterior import Posterior
 
 # Colours that stay apart for colour-blind readers (Okabe & Ito 2008, "Color Universal Design").
-_BLUE, _VERMILLION, _GRAY = "#0072B2", "#D55E00", "0.6"
+BLUE, VERMILLION, GRAY = "#0072B2", "#D55E00", "0.6"
 # Uniform in lightness, nearly the same to colour-blind readers (Nuñez, Anderton & Renslow 2018, PLOS ONE 13, e0199239).
-_COLORMAP = "cividis"
+COLORMAP = "cividis"
 
 _SYMBOLS = {
     "teff": r"$T_\mathrm{eff}$",
@@ -44,7 +44,7 @@ def kiel_diagram(summary: Any, reference: Any = None) -> Figure:
     axes = figure.subplots()
     if reference is not None:
         _join_published(axes, teff[0], logg[0], _column(reference, "teff"), _column(reference, "logg"))
-    axes.errorbar(teff[0], logg[0], xerr=teff[1], yerr=logg[1], fmt="none", ecolor=_GRAY, elinewidth=0.6, zorder=2)
+    axes.errorbar(teff[0], logg[0], xerr=teff[1], yerr=logg[1], fmt="none", ecolor=GRAY, elinewidth=0.6, zorder=2)
     low, high = np.nanpercentile(feh[0], [2, 98]) if np.isfinite(feh[0]).any() else (0, 1)
     flagged = _column(summary, "flags") != 0
     for chosen, marker, label in ((~flagged, "o", "albireo"), (flagged, "X", "albireo, flagged")):
@@ -57,7 +57,7 @@ def kiel_diagram(summary: Any, reference: Any = None) -> Figure:
                 s=26,
                 vmin=low,
                 vmax=high,
-                cmap=_COLORMAP,
+                cmap=COLORMAP,
                 edgecolors="white",
                 linewidths=0.4,
                 zorder=3,
@@ -76,14 +76,14 @@ def _join_published(axes, teff, logg, published_teff, published_logg) -> None:
         raise UserError(
             f"reference must have the summary's {len(teff)} stars in the same order; got {len(published_teff)}."
         )
-    axes.plot([teff, published_teff], [logg, published_logg], color=_VERMILLION, linewidth=0.5, alpha=0.6, zorder=1)
+    axes.plot([teff, published_teff], [logg, published_logg], color=VERMILLION, linewidth=0.5, alpha=0.6, zorder=1)
     axes.plot(
         published_teff,
         published_logg,
         "o",
         markersize=3.5,
         markerfacecolor="white",
-        color=_VERMILLION,
+        color=VERMILLION,
         label="published",
         zorder=1.5,
     )
@@ -147,8 +147,8 @@ def corner(
         labels=[axis_label(name, drawn[name].attrs.get("units", "")) for name in names],
         labelpad=0.05,
         truths=[truth.get(name) for name in names],
-        truth_color=_VERMILLION,
-        color=_BLUE,
+        truth_color=VERMILLION,
+        color=BLUE,
         levels=1 - np.exp(-0.5 * np.array([1.0, 2.0]) ** 2),
         smooth=1.2,
         fill_contours=True,
@@ -221,7 +221,7 @@ def _add_prior(axes, draws: Float[np.ndarray, " draw"] | None) -> None:
     low, high = axes.get_xlim()
     edges = np.linspace(low, high, 21)
     counts, _ = np.histogram(draws, edges)
-    axes.stairs(counts / len(draws) / (edges[1] - edges[0]), edges, fill=True, color=_GRAY, alpha=0.5, zorder=0)
+    axes.stairs(counts / len(draws) / (edges[1] - edges[0]), edges, fill=True, color=GRAY, alpha=0.5, zorder=0)
 
 
 def _interval_text(name: str, draws: Float[np.ndarray, " draw"]) -> str:
@@ -231,9 +231,9 @@ def _interval_text(name: str, draws: Float[np.ndarray, " draw"]) -> str:
 
 
 def _add_legend(figure: Figure, title: str, *, has_prior: bool, has_truth: bool) -> None:
-    lines = [Line2D([], [], color=_BLUE, label="posterior")]
+    lines = [Line2D([], [], color=BLUE, label="posterior")]
     if has_prior:
-        lines.append(Line2D([], [], color=_GRAY, alpha=0.5, linewidth=6, label="prior"))
+        lines.append(Line2D([], [], color=GRAY, alpha=0.5, linewidth=6, label="prior"))
     if has_truth:
-        lines.append(Line2D([], [], color=_VERMILLION, marker="s", label="published"))
+        lines.append(Line2D([], [], color=VERMILLION, marker="s", label="published"))
     figure.legend(handles=lines, title=title, loc="upper right", bbox_to_anchor=(0.95, 0.95), frameon=False)

@@ -1,4 +1,4 @@
-"""Statistics of draws, weighted or not."""
+"""Statistics of draws, weighted or not, and of stars."""
 
 import numpy as np
 import xarray as xr
@@ -48,3 +48,9 @@ def summarise(values: Float[np.ndarray, "star draw"], weight: Float[np.ndarray, 
         for name, p in _PERCENTILES.items()
     }
     return {"mean": mean, "std": std} | percentiles
+
+
+def robust_width(values: Float[np.ndarray, " star"]) -> float:
+    """Half the distance between the 16th and 84th percentiles: the standard deviation of a Gaussian."""
+    p16, p84 = np.nanpercentile(values, [15.866, 84.134])
+    return float(p84 - p16) / 2

@@ -6,7 +6,6 @@ of the chunks that are done. When all are, they become `summary.parquet`: where 
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +17,7 @@ from astropy.table import Table, hstack, vstack
 
 from albireo.catalog import Catalog
 from albireo.errors import UserError
+from albireo.output import check_writable
 from albireo.tables import id_columns
 
 if TYPE_CHECKING:
@@ -38,20 +38,7 @@ def check_output(output: Path, *, resume: bool) -> None:
     Raises:
         UserError: as said.
     """
-    existing = next(path for path in (output, *output.absolute().parents) if os.path.lexists(path))
-    if not existing.is_dir():
-        raise UserError(f"the output folder {output} cannot be made: {existing} is not a folder; choose another.")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise UserError(f"the output folder {output} cannot be written: no permission in {existing}; choose another.")
-    if existing != output:
-        try:
-            output.mkdir(parents=True)
-            for path in (output, *output.absolute().parents):
-                if path == existing.absolute():
-                    break
-                path.rmdir()
-        except OSError as error:
-            raise UserError(f"the output folder {output} cannot be made: {error.strerror}; choose another.") from None
+    check_writable(output)
     held = [name for name in (_MANIFEST, _SUMMARY, _POSTERIOR, _CHUNKS) if (output / name).exists()]
     if held and not resume:
         raise UserError(

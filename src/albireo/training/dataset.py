@@ -40,6 +40,7 @@ class TrainingSet:
         labels: names of the labels.
         num_rows: rows of the table.
         survey: where the labels came from, if known.
+        reddening_source: where the first estimate of the reddening came from, if known.
         dropped: how many rows were left out, by reason.
     """
 
@@ -56,6 +57,7 @@ class TrainingSet:
     labels: tuple[str, ...]
     num_rows: int
     survey: np.ndarray | None = None
+    reddening_source: np.ndarray | None = None
     dropped: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -69,7 +71,8 @@ class TrainingSet:
         """Take the stars from an astropy `Table` or a pandas `DataFrame`.
 
         Columns: `<band>` and `<band>_err` [mag]; `<label>` with `<label>_err`, or `theta_cov`; `reddening` and
-        `reddening_err` [mag]; `parallax` and `parallax_err` [mas] and `survey` if known. Missing is NaN or masked.
+        `reddening_err` [mag]; `parallax` and `parallax_err` [mas], `survey` and `reddening_source` if known. Missing
+        is NaN or masked.
 
         Args:
             table: the stars.
@@ -107,7 +110,8 @@ class TrainingSet:
             bands=catalog.bands,
             labels=catalog.labels,
             num_rows=int(catalog.row.max()) + 1,
-            survey=_survey(catalog),
+            survey=_words(catalog, "survey"),
+            reddening_source=_words(catalog, "reddening_source"),
         )
         return _drop_bad_stars(everything)
 
@@ -118,8 +122,9 @@ class TrainingSet:
     def __getitem__(self, index: Any) -> "TrainingSet":
         """The stars of an index array, a mask or a slice."""
         arrays = {name: getattr(self, name)[index] for name in _PER_STAR}
-        survey = None if self.survey is None else self.survey[index]
-        return dataclasses.replace(self, survey=survey, **arrays)
+        given = {name: getattr(self, name) for name in ("survey", "reddening_source")}
+        words = {name: None if values is None else values[index] for name, values in given.items()}
+        return dataclasses.replace(self, **arrays, **words)
 
     @property
     def observed(self) -> Bool[np.ndarray, "star band"]:
@@ -144,10 +149,10 @@ _PER_STAR = (
 )
 
 
-def _survey(catalog):
-    if "survey" not in catalog.extra.colnames:
+def _words(catalog, column):
+    if column not in catalog.extra.colnames:
         return None
-    return np.array([name.decode() if isinstance(name, bytes) else str(name) for name in catalog.extra["survey"]])
+    return np.array([word.decode() if isinstance(word, bytes) else str(word) for word in catalog.extra[column]])
 
 
 def _drop_bad_stars(stars: TrainingSet) -> TrainingSet:

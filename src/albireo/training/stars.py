@@ -102,9 +102,12 @@ def fit_star(model: StellarModel, star: Star) -> Fit:
 
 
 def refit_reddening(model: StellarModel, star: Star) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Updated reddening of a star and its error [mag]; the star carries the first estimate."""
+    """Updated reddening of a star and its error [mag]; the star carries the first estimate.
+
+    The covariance holds the model's scatter where it has one.
+    """
     at = tangent(model, star.theta)
-    info = forget_labels(first_information(star), at, jnp.zeros(()), star.theta_cholesky)
+    info = forget_labels(first_information(star, model.scatter), at, jnp.zeros(()), star.theta_cholesky)
     residual = star.mag - star.modulus - at.absolute_magnitude
     return update_reddening(info.precision, at, residual, star.reddening, star.reddening_err)
 

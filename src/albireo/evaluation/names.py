@@ -1,0 +1,50 @@
+"""How bands, colours and labels are named and ordered on the figures of an evaluation."""
+
+from collections.abc import Sequence
+
+from albireo.bands import BANDS
+from albireo.errors import UserError
+from albireo.figures import axis_label
+
+_LABEL_UNITS = {"teff": "K", "logg": "dex", "feh": "dex"}
+
+
+def label_text(label: str) -> str:
+    """A label with its unit, where that is known."""
+    return axis_label(label, _LABEL_UNITS.get(label, ""))
+
+
+def band_text(*bands: str) -> str:
+    """The name of a band, or of the colour of two."""
+    return " − ".join(BANDS[band].label if band in BANDS else band for band in bands)
+
+
+def in_order(bands: Sequence[str]) -> list[str]:
+    """Bands from blue to red; in the order given where a wavelength is not known."""
+    known = all(band in BANDS for band in bands)
+    return sorted(bands, key=lambda band: BANDS[band].wavelength) if known else list(bands)
+
+
+def narrow_bands(bands: Sequence[str]) -> list[str]:
+    """Bands from blue to red, without Gaia's, which overlap with each other and with others, if three are left.
+
+    Raises:
+        UserError: there are fewer than three bands.
+    """
+    narrow = [band for band in in_order(bands) if not band.startswith("gaia_")]
+    if len(bands) < 3:
+        raise UserError(f"it needs three bands; there are only {', '.join(bands)}.")
+    return narrow if len(narrow) >= 3 else in_order(bands)
+
+
+def widest_color(bands: Sequence[str]) -> tuple[str, str]:
+    """Gaia's BP and RP, or else the bluest and the reddest band.
+
+    Raises:
+        UserError: there is only one band.
+    """
+    if {"gaia_bp", "gaia_rp"} <= set(bands):
+        return "gaia_bp", "gaia_rp"
+    if len(bands) < 2:
+        raise UserError(f"it needs two bands; there is only {bands[0]}.")
+    return in_order(bands)[0], in_order(bands)[-1]
