@@ -83,10 +83,10 @@ def _convergence(posterior: xr.Dataset) -> dict[str, Float[np.ndarray, " star"]]
 
 
 def _several_modes(draws: Float[np.ndarray, "draw star label"]) -> Bool[np.ndarray, " star"]:
-    """Whether the draws of some label split in two groups far apart for their widths.
+    """Whether the draws of some label split in two groups far apart for their widths, with a valley between them.
 
     The split is the one with the largest variance between groups; the measure is Ashman's D = √2 |Δ mean| / √(σ1² +
-    σ2²).
+    σ2²). A long tail has no valley: it has more draws half-way between the means than about the mean of its end.
     """
     x = np.sort(draws, axis=0)
     n = len(x)
@@ -99,9 +99,15 @@ def _several_modes(draws: Float[np.ndarray, "draw star label"]) -> Bool[np.ndarr
     with np.errstate(all="ignore"):
         separation = np.sqrt(2) * (mean2 - mean1) / np.sqrt(np.maximum(var1 + var2, 1e-12))
     split = np.argmax(between, axis=0)[None]
-    fraction = (np.minimum(split, n - split) + 1) / n
-    found = np.take_along_axis(separation, split, axis=0) > flags.MIN_MODE_SEPARATION
-    return np.any((found & (fraction >= flags.MIN_MODE_FRACTION))[0], axis=-1)
+    mean1, mean2, separation = (np.take_along_axis(a, split, axis=0) for a in (mean1, mean2, separation))
+    fraction = np.minimum(split + 1, n - split - 1) / n
+
+    def num_about(center):
+        return np.sum(np.abs(x - center) < (mean2 - mean1) / 8, axis=0)
+
+    valley = 2 * num_about((mean1 + mean2) / 2) < np.minimum(num_about(mean1), num_about(mean2))
+    apart = (separation > flags.MIN_MODE_SEPARATION) & (fraction >= flags.MIN_MODE_FRACTION)
+    return np.any(apart[0] & valley, axis=-1)
 
 
 def _poor_fit(
@@ -184,7 +190,7 @@ def _parallax_tension(posterior: xr.Dataset, catalog: Catalog):
     """
     predicted = 1000 / posterior["distance"].values.reshape(-1, len(catalog)).astype(float)
     err = catalog.parallax_err
-    # Where the parallax dominates, that difference of variances is noise; a tenth of the error keeps the flag quiet.
-    width = np.sqrt(np.maximum(err**2 - predicted.var(axis=0), (0.1 * err) ** 2))
+    # Where the parallax dominates, that difference of variances is noise, and the volume of space pulls the mean too.
+    width = np.sqrt(np.maximum(err**2 - predicted.var(axis=0), 0.2 * err**2))
     pull = np.abs(catalog.parallax - predicted.mean(axis=0)) / width
     return np.nan_to_num(pull) > flags.MAX_PARALLAX_TENSION

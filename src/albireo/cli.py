@@ -30,7 +30,7 @@ _UsageError: Any = typer.BadParameter.__base__
 
 Input = Annotated[Path, typer.Argument(help="Table of stars: FITS, Parquet, ECSV, CSV or VOTable.", metavar="INPUT")]
 OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", metavar="DIR")]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of all random numbers.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random numbers.")]
 _FLOOR_IN_ERRORS = "Floor that the table's errors of magnitudes hold in quadrature; it is taken off."
 FloorInErrors = Annotated[float, typer.Option(min=0, help=_FLOOR_IN_ERRORS, metavar="MAG")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -43,11 +43,7 @@ def main() -> None:
 
 
 def _prepare_process() -> None:
-    """Keep compiled code between runs, and show our warnings in a line each and nobody else's."""
-    from platformdirs import user_cache_dir
-
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(user_cache_dir("albireo", appauthor=False)) / "jax"))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    """Show our warnings in a line each and nobody else's."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's remarks on cached code, which are harmless
     warnings.simplefilter("ignore")
     warnings.filterwarnings("default", category=UserWarning, module=r"albireo(\.|$)")
@@ -140,7 +136,7 @@ def infer_command(
     settings = {
         "input": _fingerprint(input_path),
         "model": _fingerprint(model_path(model)),
-        "prior": _fingerprint(prior),
+        "prior": _fingerprint(prior) | {"values": _digest(loaded_prior)},
         "sampler": repr(configured),
         "seed": seed,
         "limit": limit,
@@ -190,6 +186,17 @@ def _fingerprint(source: str | Path) -> dict[str, str]:
         return {"name": str(source)}
     with path.open("rb") as file:
         return {"path": str(path.resolve()), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _digest(tree: Any) -> str:
+    """A hash of all numbers in an object, wherever they were read from."""
+    import jax
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
 
 
 @app.command("train")

@@ -91,7 +91,7 @@ def comparison(summary: "Table", catalog: Catalog) -> list[str]:
             published, err = _published(catalog, label)
             ours = _value(summary, label, i), _value(summary, label, i, "std")
             cells += [_measured(*pair, digits, sign, width) for pair in (ours, (published[i], err[i]))]
-        for name, (digits, width) in {"distance": (1, 14), "reddening": (3, 16)}.items():
+        for name, (digits, width) in {"distance": (2, 16), "reddening": (3, 16)}.items():
             cells.append(_measured(_value(summary, name, i), _value(summary, name, i, "std"), digits, "", width))
         lines.append("".join(cells) + ", ".join(flag_names(summary["flags"][i])))
     return lines if len(summary) <= _TABLE_ROWS else [*lines, f"… and {len(summary) - _TABLE_ROWS} more"]

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
+from albireo.cache import keep_compiled_code
 from albireo.catalog import Catalog
 from albireo.errors import UserError
 from albireo.likelihood import Star
@@ -50,8 +51,11 @@ def infer(
 
     Raises:
         UserError: there is no such model, prior or sampler, the model has no spread to allow for, or no star has a band
-            of the model.
+            of the model; or the seed is out of range.
     """
+    keep_compiled_code()
+    if not 0 <= seed < 2**32:
+        raise UserError(f"seed must be an integer from 0 to 2**32 - 1; got {seed!r}.")
     model = model if isinstance(model, StellarModel) else load_model(model)
     if spread and model.spread is None:
         raise UserError("this model has no spread; train it with `members`, or infer without.")

@@ -29,7 +29,9 @@ from albireo.priors.reddening import truncated_normal_draw
 NUM_NODES = 9
 NUM_NEWTON = 5
 NUM_GRID = 24
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(NUM_NODES)
+# The distance modulus is proposed from a narrow and a broad Gaussian about its conditional mode: their widths in units
+# of the conditional width, and their shares.
+_SCALES, _SHARES = np.array([1.1, 2.5]), np.array([0.85, 0.15])
 _LOG_TEN_FIFTH = np.log(10) / 5
 
 
@@ -233,14 +235,19 @@ class _ReddeningGivenDistance(NamedTuple):
     std: Float[Array, " component"]
 
 
+def _reddening_moments(quadratic: Quadratic, mu, linear, precision):
+    """Mean and width of the Gaussian over E, before truncation, of photometry × exp(linear·E − ½ precision·E²) at μ."""
+    slope = quadratic.slope_reddening - quadratic.h_cross * (mu - quadratic.mu) + linear
+    total = quadratic.h_reddening + precision
+    mean = quadratic.reddening + (slope - precision * quadratic.reddening) / total
+    return mean, 1 / jnp.sqrt(total)
+
+
 def _condition_on_mu(quadratic: Quadratic, prior: Prior, sky, mu) -> _ReddeningGivenDistance:
     """Photometry × p(E | μ) as a mixture of truncated Gaussians; its total weight is the integral over E ≥ 0."""
     p = prior.reddening_given_distance(mu, sky)
     a = mu - quadratic.mu
-    slope = quadratic.slope_reddening - quadratic.h_cross * a + p.linear - p.precision * quadratic.reddening
-    precision = quadratic.h_reddening + p.precision
-    std = 1 / jnp.sqrt(precision)
-    mean = quadratic.reddening + slope / precision
+    mean, std = _reddening_moments(quadratic, mu, p.linear, p.precision)
     at_expansion = (
         quadratic.peak
         + quadratic.slope_mu * a
@@ -249,7 +256,7 @@ def _condition_on_mu(quadratic: Quadratic, prior: Prior, sky, mu) -> _ReddeningG
         + p.linear * quadratic.reddening
         - 0.5 * p.precision * quadratic.reddening**2
     )
-    gaussian = 0.5 * slope**2 / precision + jnp.log(std) + 0.5 * jnp.log(2 * jnp.pi)
+    gaussian = 0.5 * ((mean - quadratic.reddening) / std) ** 2 + jnp.log(std) + 0.5 * jnp.log(2 * jnp.pi)
     return _ReddeningGivenDistance(p.log_weight + at_expansion + gaussian + log_ndtr(mean / std), mean, std)
 
 
@@ -262,15 +269,16 @@ def _log_integrand(prior: Prior, star: Star, sky, quadratic: Quadratic, theta, m
 def _mode_and_width(prior: Prior, star: Star, sky, quadratic: Quadratic):
     """Mode and Gaussian width of photometry × parallax × p(E | μ) over μ, by Newton steps.
 
-    The density of stars along the sightline is left out: it changes slowly over this width. The integral does not
-    depend on where its nodes stand, so no gradient is taken through them.
+    The density of stars along the sightline is left out: it changes slowly over this width. Of a mixture p(E | μ) the
+    component is taken that is heaviest where photometry alone puts the star. The integral does not depend on where its
+    nodes stand, so no gradient is taken through them.
     """
     quadratic = jax.lax.stop_gradient(quadratic)
+    k = jnp.argmax(_condition_on_mu(quadratic, prior, sky, quadratic.mu).log_weight)
 
     def step(mu, _):
-        reddening = _condition_on_mu(quadratic, prior, sky, mu)
-        k = jnp.argmax(reddening.log_weight)
-        mean, std = reddening.mean[k], reddening.std[k]
+        p = prior.reddening_given_distance(mu, sky)
+        mean, std = _reddening_moments(quadratic, mu, p.linear[k], p.precision[k])
         x = mean / std
         mills = jnp.exp(-0.5 * x**2 - 0.5 * jnp.log(2 * jnp.pi) - log_ndtr(x))
         # The slope is that of photometry at ⟨E | μ⟩; the variance of E | μ, less than std² by truncation, lowers the
@@ -289,14 +297,56 @@ def _mode_and_width(prior: Prior, star: Star, sky, quadratic: Quadratic):
     return mu, widths[-1]
 
 
-def log_marginal(model: StellarModel, prior: Prior, star: Star, sky, theta: Float[Array, " label"]) -> Float[Array, ""]:
-    """log ∫∫ p(m, ϖ | θ, μ, E) p(θ, μ, E | sky) dμ dE of one star: the samplers' target."""
+def log_marginal(
+    model: StellarModel,
+    prior: Prior,
+    star: Star,
+    sky,
+    theta: Float[Array, " label"],
+    num_nodes: int = NUM_NODES,
+) -> Float[Array, ""]:
+    """log ∫∫ p(m, ϖ | θ, μ, E) p(θ, μ, E | sky) dμ dE of one star: the samplers' target.
+
+    With one node of the sum over μ it is Laplace's approximation.
+    """
     quadratic = photometric_quadratic(model, star, theta)
     mu, width = _mode_and_width(prior, star, sky, quadratic)
-    nodes = mu + width * _NODES.astype(width.dtype)
-    log_f = jax.vmap(lambda mu: _log_integrand(prior, star, sky, quadratic, theta, mu))(nodes)
-    log_weight = np.log(_WEIGHTS).astype(width.dtype) + 0.5 * _NODES.astype(width.dtype) ** 2
-    return logsumexp(log_f + log_weight) + jnp.log(width)
+    node, weight = (a.astype(width.dtype) for a in np.polynomial.hermite_e.hermegauss(num_nodes))
+    log_f = jax.vmap(lambda mu: _log_integrand(prior, star, sky, quadratic, theta, mu))(mu + width * node)
+    return logsumexp(log_f + np.log(weight) + 0.5 * node**2) + jnp.log(width)
+
+
+class Proposed(NamedTuple):
+    """A draw of (μ, E) at fixed labels, in proportion to something close to their posterior.
+
+    Attributes:
+        mu: distance modulus [mag].
+        reddening: reddening [mag].
+        log_density: log ∫ p(m, ϖ | θ, μ, E) p(θ, μ, E | sky) dE.
+        log_weight: that, over the density μ was drawn from; the mean of its exponential is that of `log_marginal`.
+    """
+
+    mu: Float[Array, ""]
+    reddening: Float[Array, ""]
+    log_density: Float[Array, ""]
+    log_weight: Float[Array, ""]
+
+
+def propose_distance_and_reddening(
+    model: StellarModel, prior: Prior, star: Star, sky, theta: Float[Array, " label"], key: PRNGKeyArray
+) -> Proposed:
+    """One weighted draw of (μ, E) at fixed labels, for a fraction of the work that the integral takes."""
+    key_scale, key_mu, key_reddening = jax.random.split(key, 3)
+    quadratic = photometric_quadratic(model, star, theta)
+    center, width = _mode_and_width(prior, star, sky, quadratic)
+    scales, shares = _SCALES.astype(width.dtype), np.log(_SHARES).astype(width.dtype)
+    broad = jax.random.bernoulli(key_scale, _SHARES[1])
+    step = jnp.where(broad, scales[1], scales[0]) * jax.random.normal(key_mu, dtype=width.dtype)
+    log_proposal = logsumexp(shares - jnp.log(scales * width) - 0.5 * (step / scales) ** 2) - 0.5 * jnp.log(2 * jnp.pi)
+    mu = center + width * step
+    log_density = _log_integrand(prior, star, sky, quadratic, theta, mu)
+    reddening = _draw_reddening(_condition_on_mu(quadratic, prior, sky, mu), key_reddening)
+    return Proposed(mu, reddening, log_density, log_density - log_proposal)
 
 
 def draw_distance_and_reddening(
@@ -307,15 +357,19 @@ def draw_distance_and_reddening(
     μ by inverting its tabulated distribution over ±5 widths, which widens it by 1.6 %, then E from its truncated
     Gaussian.
     """
-    key_mu, key_component, key_reddening = jax.random.split(key, 3)
+    key_mu, key_reddening = jax.random.split(key)
     quadratic = photometric_quadratic(model, star, theta)
     center, width = _mode_and_width(prior, star, sky, quadratic)
     grid = center + width * jnp.linspace(-5.0, 5.0, NUM_GRID, dtype=width.dtype)
     log_f = jax.vmap(lambda mu: _log_integrand(prior, star, sky, quadratic, theta, mu))(grid)
     mu = _draw_from_table(key_mu, grid, log_f)
-    reddening = _condition_on_mu(quadratic, prior, sky, mu)
-    k = jax.random.categorical(key_component, reddening.log_weight)
-    return mu, truncated_normal_draw(key_reddening, reddening.mean[k], reddening.std[k])
+    return mu, _draw_reddening(_condition_on_mu(quadratic, prior, sky, mu), key_reddening)
+
+
+def _draw_reddening(given: _ReddeningGivenDistance, key: PRNGKeyArray) -> Float[Array, ""]:
+    key_component, key_normal = jax.random.split(key)
+    k = jax.random.categorical(key_component, given.log_weight)
+    return truncated_normal_draw(key_normal, given.mean[k], given.std[k])
 
 
 def _draw_from_table(key, grid, log_f):

@@ -170,9 +170,10 @@ class Posterior:
     def reweight(self, prior: Prior | str | Path) -> "Posterior":
         """The posteriors under another prior, from these draws: nothing is sampled anew.
 
-        Every draw is weighted by the ratio of the new prior to the old, with Pareto smoothing. `k_hat` and `ess_kish`
-        say whether a star's draws can stand for its new posterior; where they cannot (above 0.7, below 400), the star
-        is flagged `not_converged` and has to be inferred again. A star none of whose draws the new prior allows is NaN.
+        Every draw is weighted by the ratio of the new prior to the old, with Pareto smoothing. `k_hat` and `ess_kish`,
+        which counts the draws of chains by their effective sample size, say whether a star's draws can stand for its
+        new posterior; where they cannot (above 0.7, below 400), or the chains had not converged, the star is flagged
+        `not_converged` and has to be inferred again. A star none of whose draws the new prior allows is NaN.
 
         Args:
             prior: as in `infer`.
@@ -196,9 +197,15 @@ class Posterior:
         stats = self.tree["sample_stats"]
         evidence = {name: stats[name].values for name in ("log_evidence", "log_evidence_err") if name in stats}
         position = np.stack([catalog.glon, catalog.glat], axis=-1)
-        batch = reweight_batch(problem.prior, new, position, draws, log_weight, evidence)
+        chains = "ess_min" in stats
+        efficiency = np.minimum(np.asarray(stats["ess_min"]) / draws.mu.shape[2], 1) if chains else np.ones(len(self))
+        batch = reweight_batch(problem.prior, new, position, draws, log_weight, evidence, efficiency)
         metadata = {"sampler": f"{self.tree.attrs['sampler']}, reweighted", "seed": int(self.tree.attrs["seed"])}
-        return Posterior.from_batch(batch, catalog, Problem(problem.model, new), metadata)
+        reweighted = Posterior.from_batch(batch, catalog, Problem(problem.model, new), metadata)
+        if chains:  # weights do not mend them
+            lasting = self.flags & int(flags.Flag.NOT_CONVERGED | flags.Flag.DIVERGENT)
+            reweighted.tree["sample_stats"]["flags"] |= lasting
+        return reweighted
 
     def summary(self) -> "QTable":
         """One row a star: id, mean, standard deviation and percentiles of every variable, certificate, flags.
@@ -220,6 +227,9 @@ class Posterior:
         for name, variable in stats.data_vars.items():
             if variable.dims == ("star",):
                 table[str(name)] = np.asarray(variable)
+        for column in table.itercols():
+            if column.dtype.kind == "f":
+                column.info.format = ".5g"
         table.meta = dict(self.tree.attrs)
         return table
 

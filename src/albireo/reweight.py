@@ -19,6 +19,7 @@ def reweight_batch(
     draws: Draws,
     log_weight: Float[np.ndarray, "star chain draw"],
     star_stats: dict[str, Float[np.ndarray, " star"]],
+    efficiency: Float[np.ndarray, " star"],
 ) -> Batch:
     """Draws from posteriors under one prior, weighted to be those under another.
 
@@ -29,6 +30,7 @@ def reweight_batch(
         draws: the draws, axes (star, chain, draw).
         log_weight: logarithms of their weights, which sum to one.
         star_stats: the log evidence under the old prior and its error, where they are known.
+        efficiency: how many independent draws each draw of a star is worth, at most 1.
 
     Returns:
         The same draws with Pareto-smoothed weights, k̂ and effective sample size; NaN for a star none of whose draws
@@ -41,7 +43,7 @@ def reweight_batch(
     possible = np.isfinite(raw).any(axis=1)
     raw[~possible] = 0.0
     smoothed, k_hat = map(np.asarray, jax.jit(jax.vmap(smooth_weights))(jnp.asarray(raw - raw.max(1, keepdims=True))))
-    stats = {"k_hat": k_hat, "ess_kish": 1 / np.sum(np.exp(2 * smoothed), axis=1)}
+    stats = {"k_hat": k_hat, "ess_kish": efficiency / np.sum(np.exp(2 * smoothed), axis=1)}
     if "log_evidence" in star_stats:
         change = logsumexp(raw, axis=1)
         relative_err = np.std(np.exp(raw - change[:, None]), axis=1) * np.sqrt(raw.shape[1])

@@ -10,21 +10,23 @@ _PERCENTILES = {"p16": 0.16, "p50": 0.50, "p84": 0.84}
 def resample(
     drawn: xr.Dataset, log_weight: Float[np.ndarray, "star chain draw"], seed: int, row: Int[np.ndarray, " star"]
 ) -> xr.Dataset:
-    """As many equally weighted draws as there are weighted ones, by systematic resampling in random order."""
-
-    def choose(log_weight, row):
-        rng = np.random.default_rng([seed, row])
-        cumulative = np.cumsum(np.nan_to_num(np.exp(log_weight.astype(float))))
-        u = (np.arange(cumulative.size) + rng.random()) / cumulative.size
-        return rng.permutation(np.minimum(np.searchsorted(cumulative, u * cumulative[-1]), cumulative.size - 1))
-
-    log_weight = log_weight.reshape(len(row), -1)
-    index = np.stack([choose(*star) for star in zip(log_weight, row, strict=True)])
+    """As many equally weighted draws as there are weighted ones."""
+    weight = np.nan_to_num(np.exp(log_weight.reshape(len(row), -1).astype(float)))
+    index = np.stack(
+        [systematic(np.random.default_rng([seed, r]), w, w.size) for w, r in zip(weight, row, strict=True)]
+    )
     picked = {
         name: (variable.dims, np.take_along_axis(variable.values, index.T[None], axis=1), variable.attrs)
         for name, variable in drawn.data_vars.items()
     }
     return xr.Dataset(picked, coords=drawn.coords)
+
+
+def systematic(rng: np.random.Generator, weight: Float[np.ndarray, " draw"], num: int) -> Int[np.ndarray, " resampled"]:
+    """Indices of an equally weighted sample, by systematic resampling, in random order."""
+    cumulative = np.cumsum(weight)
+    u = (np.arange(num) + rng.random()) / num
+    return rng.permutation(np.minimum(np.searchsorted(cumulative, u * cumulative[-1]), weight.size - 1))
 
 
 def flat(variable: xr.DataArray) -> Float[np.ndarray, "star draw"]:

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from albireo import NUTS, Catalog, Importance, Nested, UserError, infer
-from albireo.likelihood import Star
+from albireo.likelihood import Proposed, Star
 from albireo.model.mixture import GaussianMixture
 from albireo.samplers import Draws, FirstLook
 from albireo.samplers.importance import smooth_weights
@@ -30,8 +30,21 @@ class KnownProblem(eqx.Module):
     def sightline(self, star):
         return None
 
+    def labels(self, x):
+        return x
+
+    def standardise(self, theta):
+        return theta
+
     def log_target(self, star, sky, x):
         return self.density.log_prob(x) + self.log_evidence
+
+    def log_target_roughly(self, star, sky, x):
+        return self.log_target(star, sky, x) + 0.1 * jnp.sin(5 * x[0])
+
+    def propose(self, star, sky, x, key):
+        log_target = self.log_target(star, sky, x)
+        return Proposed(x[0], x[1], log_target, log_target + 0.1 * jax.random.normal(key) - 0.005)
 
     def complete(self, star, sky, x, key):
         return Draws(x, x[:, 0], x[:, 1])

@@ -100,13 +100,12 @@ def _average(stars: DistancePrior, dust: DustPrior, positions, zone, mu) -> Sigh
     variance = jnp.sum(share * (metallicity.std**2 + (metallicity.mean - mean) ** 2), axis=0)
 
     in_pixel = logsumexp(log_number, axis=2)
-    in_zone = [
-        logsumexp(jnp.where((zone == number)[:, None], in_pixel, -jnp.inf), axis=0)
-        for number in range(_num_zones(dust))
-    ]
+    num_zones = _num_zones(dust)
+    in_zone = [logsumexp(jnp.where((zone == n)[:, None], in_pixel, -jnp.inf), axis=0) for n in range(num_zones)]
     if dust.depends_on_position:
         each = over(lambda mu, position: dust.reddening_given_distance(mu, position).mean)
-        mean_reddening = [jnp.mean(each, axis=0, where=(zone == number)[:, None]) for number in range(len(in_zone))]
+        log_share = [jnp.where((zone == n)[:, None], in_pixel - in_zone[n], -jnp.inf) for n in range(num_zones)]
+        mean_reddening = [jnp.sum(jnp.exp(share) * each, axis=0) for share in log_share]
         linear = -1 / jnp.stack(mean_reddening, axis=-1)
         log_weight = jax.nn.log_softmax(jnp.stack(in_zone, axis=-1), axis=-1)
         reddening = Reddening(log_weight, linear, jnp.zeros_like(linear))

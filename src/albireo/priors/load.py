@@ -105,19 +105,19 @@ class _Section:
     def text(self, key: str) -> str:
         value = self._pop(key)
         if not isinstance(value, str):
-            raise UserError(f"{self.path}: {self.where}.{key} must be text; got {value!r}.")
+            raise UserError(f"{self.path}: {self._name(key)} must be text; got {value!r}.")
         return value
 
     def number(self, key: str, *, positive: bool = True) -> float:
         value = self._pop(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
-            raise UserError(f"{self.path}: {self.where}.{key} must be a finite number; got {value!r}.")
+            raise UserError(f"{self.path}: {self._name(key)} must be a finite number; got {value!r}.")
         if positive and value <= 0:
-            raise UserError(f"{self.path}: {self.where}.{key} must be greater than 0; got {value!r}.")
+            raise UserError(f"{self.path}: {self._name(key)} must be greater than 0; got {value!r}.")
         return float(value)
 
     def section(self, key: str) -> "_Section":
-        return _Section(self._pop(key), f"{self.where}.{key}".lstrip("."), self.path)
+        return _Section(self._pop(key), self._name(key), self.path)
 
     def sections(self, key: str) -> "dict[str, _Section]":
         group = self.section(key)
@@ -126,14 +126,15 @@ class _Section:
     def done(self) -> None:
         if self.values:
             key = next(iter(self.values))
-            raise UserError(
-                f"{self.path}: unknown key {f'{self.where}.{key}'.lstrip('.')!r}; remove it or mend its name."
-            )
+            raise UserError(f"{self.path}: unknown key {self._name(key)!r}; remove it or mend its name.")
 
     def _pop(self, key: str) -> Any:
         if key not in self.values:
-            raise UserError(f"{self.path}: {f'{self.where}.{key}'.lstrip('.')!r} is missing; add it.")
+            raise UserError(f"{self.path}: {self._name(key)!r} is missing; add it.")
         return self.values.pop(key)
+
+    def _name(self, key: str) -> str:
+        return f"{self.where}.{key}".lstrip(".")
 
 
 def _build(values: dict[str, Any], path: Path, model: StellarModel) -> GalacticPrior:

@@ -32,10 +32,29 @@ class Problem(eqx.Module):
         """θ at standardised labels x."""
         return self.model.label_median + self.model.label_std * x
 
+    def standardise(self, theta: Float[Array, "*batch label"]) -> Float[Array, "*batch label"]:
+        """x at labels θ."""
+        return self.model.standardise(theta)
+
     def log_target(self, star: Star, sky: Any, x: Float[Array, " label"]) -> Float[Array, ""]:
         """log ∫∫ p(m, ϖ, θ, μ, E) dμ dE per unit of standardised labels: its integral over x is the evidence."""
         log_jacobian = jnp.sum(jnp.log(self.model.label_std))
         return likelihood.log_marginal(self.model, self.prior, star, sky, self.labels(x)) + log_jacobian
+
+    def log_target_roughly(self, star: Star, sky: Any, x: Float[Array, " label"]) -> Float[Array, ""]:
+        """`log_target` by Laplace's approximation in the distance modulus: what proposals are fitted to."""
+        log_jacobian = jnp.sum(jnp.log(self.model.label_std))
+        log_marginal = likelihood.log_marginal(self.model, self.prior, star, sky, self.labels(x), num_nodes=1)
+        return log_marginal + log_jacobian
+
+    def propose(self, star: Star, sky: Any, x: Float[Array, " label"], key: PRNGKeyArray) -> likelihood.Proposed:
+        """A distance modulus and a reddening to go with labels, and the weight that makes up for the choice.
+
+        The mean weight at x is the target there, per unit of standardised labels.
+        """
+        log_jacobian = jnp.sum(jnp.log(self.model.label_std))
+        drawn = likelihood.propose_distance_and_reddening(self.model, self.prior, star, sky, self.labels(x), key)
+        return drawn._replace(log_density=drawn.log_density + log_jacobian, log_weight=drawn.log_weight + log_jacobian)
 
     def complete(self, star: Star, sky: Any, x: Float[Array, "draw label"], key: PRNGKeyArray) -> "Draws":
         """Draw the distance modulus and reddening that belong to draws of the labels."""

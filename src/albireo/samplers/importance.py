@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.likelihood import Star
 from albireo.model.mixture import GaussianMixture
-from albireo.samplers.base import Batch, Problem, at_least, complete_batch
-from albireo.samplers.proposal import FirstLook, importance_sample, propose_batch
+from albireo.samplers.base import Batch, Draws, Problem, at_least
+from albireo.samplers.proposal import FirstLook, propose_batch
 
 
 @dataclass(frozen=True)
@@ -31,21 +31,24 @@ class Importance:
 
     def run(self, problem: Problem, look: FirstLook, stars: Star, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars; the draws of each form one chain."""
-        key_propose, key_sample, key_complete = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0)
+        key_propose, key_sample = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
         mixtures = propose_batch(problem, look, stars, key_propose)
-        x, log_density, log_weight, star_stats = weigh_batch(problem, stars, mixtures, key_sample, self.num_samples)
-        draws = complete_batch(problem, stars, x, key_complete)
-        return Batch(draws, log_weight, {"lp": log_density}, star_stats)
+        return weigh_batch(problem, stars, mixtures, key_sample, self.num_samples)
 
 
 @eqx.filter_jit
-def weigh_batch(problem: Problem, stars: Star, mixtures: GaussianMixture, keys: PRNGKeyArray, num_samples: int):
-    """Weighted draws of the labels, one chain a star, with k̂, effective sample size and evidence."""
+def weigh_batch(
+    problem: Problem, stars: Star, mixtures: GaussianMixture, keys: PRNGKeyArray, num_samples: int
+) -> Batch:
+    """Weighted draws, one chain a star, with k̂, effective sample size and evidence."""
 
     def one(args):
         star, mixture, key = args
-        sky = problem.sightline(star)
-        x, log_ratio = importance_sample(problem, star, sky, mixture, key, num_samples)
+        sky, (key_x, key_rest) = problem.sightline(star), jax.random.split(key)
+        x = mixture.sample(key_x, num_samples)
+        drawn = jax.vmap(lambda x, key: problem.propose(star, sky, x, key))(x, jax.random.split(key_rest, num_samples))
+        log_ratio = drawn.log_weight - jax.vmap(mixture.log_prob)(x)
+        log_ratio = jnp.where(jnp.isfinite(log_ratio), log_ratio, -jnp.inf)
         log_weight, k_hat = smooth_weights(log_ratio)
         log_evidence = logsumexp(log_ratio) - jnp.log(num_samples)
         star_stats = {
@@ -54,8 +57,9 @@ def weigh_batch(problem: Problem, stars: Star, mixtures: GaussianMixture, keys: 
             "k_hat": k_hat,
             "ess_kish": 1 / jnp.sum(jnp.exp(2 * log_weight)),
         }
-        log_density = log_ratio + jax.vmap(mixture.log_prob)(x)
-        return x[None], log_density[None], log_weight[None], star_stats
+        draws = Draws(problem.labels(x), drawn.mu, drawn.reddening)
+        draws, log_weight, log_density = jax.tree.map(lambda a: a[None], (draws, log_weight, drawn.log_density))
+        return Batch(draws, log_weight, {"lp": log_density}, star_stats)
 
     return jax.lax.map(one, (stars, mixtures, keys))
 

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from albireo.likelihood import Star
 from albireo.samplers.base import Batch, Problem, at_least
 from albireo.samplers.proposal import FirstLook
+from albireo.statistics import systematic
 
 # How far the box reaches beyond the outermost of the first look's points, in standard deviations of the labels.
 _MARGIN = 0.3
@@ -77,7 +78,7 @@ class Nested:
         # The box has the uniform density 1/volume; its inverse makes the evidence that of the normalised prior.
         log_volume = np.sum(np.log(high - low))
         weight = results.importance_weights()
-        chosen = _systematic(rng, weight, self.num_samples)
+        chosen = systematic(rng, weight, self.num_samples)
         x = jnp.asarray(results.samples[chosen], look.x.dtype)
         draws = _complete(problem, star, x, key_complete)
         star_stats = {
@@ -118,10 +119,3 @@ def _sightline(problem: Problem, star: Star):
 @eqx.filter_jit
 def _complete(problem: Problem, star: Star, x: Float[Array, "draw label"], key: PRNGKeyArray):
     return problem.complete(star, problem.sightline(star), x, key)
-
-
-def _systematic(rng: np.random.Generator, weight, num: int):
-    """Indices of an equally weighted sample, in random order."""
-    u = (np.arange(num) + rng.random()) / num
-    index = np.searchsorted(np.cumsum(weight) / np.sum(weight), u)
-    return rng.permutation(np.minimum(index, weight.size - 1))

@@ -39,8 +39,7 @@ class NUTS:
         num_warmup: draws during which the step size adapts, then dropped.
         num_samples: draws kept from each chain.
         max_doublings: a trajectory has at most 2^this − 1 leapfrog steps; jumps make long ones needless, and short
-            ones keep a batch of
-            stars from waiting for its slowest.
+            ones keep a batch of stars from waiting for its slowest.
         batch_size: stars sampled together.
     """
 
@@ -57,13 +56,15 @@ class NUTS:
         """Sample a batch of stars."""
         keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 4))(keys), 1, 0)
         mixtures = propose_batch(problem, look, stars, keys[0])
-        weighted, _, log_weight, weights = weigh_batch(problem, stars, mixtures, keys[1], _NUM_WEIGHED)
-        spaces = _space(mixtures, weighted[:, 0], log_weight[:, 0])
+        weighted = weigh_batch(problem, stars, mixtures, keys[1], _NUM_WEIGHED)
+        x = problem.standardise(weighted.draws.theta[:, 0])
+        spaces = _space(mixtures, x, jnp.asarray(weighted.log_weight)[:, 0])
         # The batch size is in the arrays' shapes; two samplers that differ in it alone share compiled code.
         settings = replace(self, batch_size=1)
         x, draw_stats = _run_batch(settings, problem, stars, spaces, keys[2])
         draws = complete_batch(problem, stars, x, keys[3])
-        return Batch(draws, None, draw_stats, {name: weights[name] for name in ("log_evidence", "log_evidence_err")})
+        evidence = {name: weighted.star_stats[name] for name in ("log_evidence", "log_evidence_err")}
+        return Batch(draws, None, draw_stats, evidence)
 
 
 class _Space(NamedTuple):

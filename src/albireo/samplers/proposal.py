@@ -22,7 +22,7 @@ from albireo.samplers.base import Problem
 
 NUM_LOOK = 1 << 14
 NUM_ADAPT = 512
-NUM_STAGES = 6
+NUM_STAGES = 4
 NUM_COMPONENTS = 8
 NUM_EM = 6
 _REFERENCE_MU = 10.0
@@ -166,14 +166,6 @@ def widen(mixture: GaussianMixture) -> GaussianMixture:
     )
 
 
-def importance_sample(problem: Problem, star: Star, sky: Any, mixture: GaussianMixture, key: PRNGKeyArray, num: int):
-    """Draws from the mixture and the logarithms of their raw weights, target over mixture."""
-    x = mixture.sample(key, num)
-    log_target = jax.vmap(lambda x: problem.log_target(star, sky, x))(x)
-    log_weight = log_target - jax.vmap(mixture.log_prob)(x)
-    return x, jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf)
-
-
 @eqx.filter_jit
 def propose_batch(problem: Problem, look: FirstLook, stars: Star, keys: PRNGKeyArray) -> GaussianMixture:
     """`propose` for a batch, star after star: the work on one star's points fills the processor and fits its cache."""
@@ -193,7 +185,11 @@ def propose(problem: Problem, look: FirstLook, star: Star, sky: Any, key: PRNGKe
 
     def stage(mixture, key):
         key_sample, key_fit = jax.random.split(key)
-        x, log_weight = importance_sample(problem, star, sky, widen(mixture), key_sample, NUM_ADAPT)
+        wide = widen(mixture)
+        x = wide.sample(key_sample, NUM_ADAPT)
+        log_target = jax.vmap(lambda x: problem.log_target_roughly(star, sky, x))(x)
+        log_weight = log_target - jax.vmap(wide.log_prob)(x)
+        log_weight = jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf)
         return fit_mixture(key_fit, x, temper(log_weight, 0.2 * NUM_ADAPT)), None
 
     mixture, _ = jax.lax.scan(stage, mixture, jnp.stack(key_stages))

@@ -130,10 +130,11 @@ def _prepare(output: Path, settings: dict[str, Any]) -> None:
 def _check_manifest(output: Path, settings: dict[str, Any]) -> None:
     path = output / _MANIFEST
     try:
-        before = json.loads(path.read_text())["settings"]
+        manifest = json.loads(path.read_text())
+        before = {"albireo": manifest["versions"]["albireo"], **manifest["settings"]}
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path} is damaged, so the run cannot be resumed; choose another folder.") from None
-    now = json.loads(json.dumps(settings))
+    now = {"albireo": _versions()["albireo"], **json.loads(json.dumps(settings))}
     for name in [*before, *now]:
         if before.get(name) != now.get(name):
             raise UserError(

@@ -16,6 +16,7 @@ import numpy as np
 import optax
 from jaxtyping import Bool, Float
 
+from albireo.cache import keep_compiled_code
 from albireo.catalog import remove_error_floor
 from albireo.errors import UserError
 from albireo.model.domain import KernelDomain
@@ -83,6 +84,7 @@ def train(
         UserError: too few stars, or in a band; no bandwidth for a label; a loss that is not finite; a checkpoint that
             is damaged or of another training.
     """
+    keep_compiled_code()
     config = TrainingConfig.preset("default") if config is None else config
     split = split_stars(training_set, config)
     _check(training_set, split, config)
