@@ -126,7 +126,7 @@ class Catalog:
         bands, mag, mag_err, bad_mag = _photometry(columns, bands)
         parallax, parallax_err, bad_parallax = _measured(columns, "parallax", u.mas)
         glon, glat, bad_position = _positions(columns)
-        theta, theta_cov = _known_labels(columns, tuple(labels), len(table))
+        theta, theta_cov = known_labels(columns, tuple(labels), len(table))
         reddening, reddening_err, _ = _measured(columns, "reddening", u.mag)
         extra = columns.rest()
         return cls(
@@ -212,7 +212,7 @@ class Catalog:
 
 
 _STAR_FIELDS = [field.name for field in fields(Catalog) if field.name not in ("bands", "labels", "extra")]
-_LABEL_UNITS = {"teff": u.K, "logg": u.dex, "feh": u.dex}
+LABEL_UNITS = {"teff": u.K, "logg": u.dex, "feh": u.dex}
 
 
 def _photometry(columns: Columns, bands: Sequence[str]):
@@ -302,11 +302,11 @@ def _to_galactic(ra, dec):
     return galactic.l.to_value(u.deg), galactic.b.to_value(u.deg)
 
 
-def _known_labels(columns: Columns, labels: tuple[str, ...], n_star: int):
+def known_labels(columns: Columns, labels: tuple[str, ...], n_star: int):
     """Labels and their covariance, NaN where unknown."""
     theta, variance = np.full((2, n_star, len(labels)), np.nan)
     for i, label in enumerate(labels):
-        value, err = (columns.floats(name, _LABEL_UNITS.get(label)) for name in (label, f"{label}_err"))
+        value, err = (columns.floats(name, LABEL_UNITS.get(label)) for name in (label, f"{label}_err"))
         _check_errors(err, f"{label}_err")
         theta[:, i] = np.where(np.isfinite(value), value, np.nan)
         variance[:, i] = np.where(np.isfinite(err) & (err > 0), err**2, np.nan)

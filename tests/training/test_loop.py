@@ -24,11 +24,12 @@ QUICK = TrainingConfig(
     chi2_cut_iterations=3,
     density_components=3,
 )
+ZERO_POINTS = {"GALAH": {"teff": 3.6}}
 
 
 @pytest.fixture(scope="module")
 def result(stars):
-    return train(stars, QUICK)
+    return train(dataclasses.replace(stars, zero_points=ZERO_POINTS), QUICK)
 
 
 def same_weights(one, other):
@@ -64,6 +65,7 @@ def test_trained_model_knows_its_domain_density_and_held_out_figures(stars, resu
     judged = dataclasses.replace(stars, mag_err=np.hypot(stars.mag_err, QUICK.error_floor))
     assert model.metadata["held_out"] == evaluate(model, judged, result.split.test).to_dict()
     assert TrainingConfig.from_dict(model.metadata["configuration"]) == QUICK
+    assert model.metadata["zero_points"] == ZERO_POINTS
     save_model(model, tmp_path / "model.safetensors")
     assert same_weights(load_model(tmp_path / "model.safetensors"), model)
 

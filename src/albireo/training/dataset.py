@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from albireo.bands import DEFAULT_BANDS
 from albireo.catalog import DEFAULT_LABELS, Catalog
 from albireo.errors import UserError
+from albireo.tables import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +41,7 @@ class TrainingSet:
         labels: names of the labels.
         num_rows: rows of the table.
         survey: where the labels came from, if known.
+        zero_points: what `ZeroPoints.apply` had added to the labels of each survey, by survey and label.
         dropped: how many rows were left out, by reason.
     """
 
@@ -56,6 +58,7 @@ class TrainingSet:
     labels: tuple[str, ...]
     num_rows: int
     survey: np.ndarray | None = None
+    zero_points: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     dropped: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -108,6 +111,7 @@ class TrainingSet:
             labels=catalog.labels,
             num_rows=int(catalog.row.max()) + 1,
             survey=_survey(catalog),
+            zero_points=_zero_points(catalog),
         )
         return _drop_bad_stars(everything)
 
@@ -147,7 +151,26 @@ _PER_STAR = (
 def _survey(catalog):
     if "survey" not in catalog.extra.colnames:
         return None
-    return np.array([name.decode() if isinstance(name, bytes) else str(name) for name in catalog.extra["survey"]])
+    return as_text(catalog.extra["survey"])
+
+
+def _zero_points(catalog):
+    """What was added to the labels of each survey, by the columns `<label>_zero_point`."""
+    survey, found = _survey(catalog), {}
+    if survey is None:
+        return found
+    for label in catalog.labels:
+        column = f"{label}_zero_point"
+        if column not in catalog.extra.colnames:
+            continue
+        added = np.ma.filled(np.ma.asarray(catalog.extra[column].data, float), np.nan)
+        for name in np.unique(survey):
+            values = np.unique(added[survey == name])
+            if len(values) > 1:
+                raise UserError(f"column {column} holds several values for survey {name}; correct all its rows alike.")
+            if np.isfinite(values[0]):
+                found.setdefault(str(name), {})[label] = float(values[0])
+    return found
 
 
 def _drop_bad_stars(stars: TrainingSet) -> TrainingSet:

@@ -244,6 +244,7 @@ def _describe(model, training_set, measured_err, split, config):
         "configuration": config.to_dict(),
         "num_stars": {name: len(rows) for name, rows in split._asdict().items()},
         "dropped": training_set.dropped,
+        "zero_points": training_set.zero_points,
     }
     if len(split.test):
         judged = dataclasses.replace(training_set, mag_err=np.hypot(measured_err, config.error_floor))
