@@ -47,6 +47,11 @@ def chi2(model: StellarModel, batch: Batch) -> Float[Array, " star"]:
     return 2 * form - jax.lax.stop_gradient(form)
 
 
+def chi2_of_star(model: StellarModel, star: Batch) -> Float[Array, ""]:
+    """The same of one star."""
+    return chi2(model, jax.tree.map(lambda a: a[None], star))[0]
+
+
 def penalty(model: StellarModel, l2: float, l1: float) -> Float[Array, ""]:
     """λ_s Σ w² over the weights of M and λ_r Σ |w| over those of R; biases are free."""
     stellar = sum(jnp.sum(layer.kernel**2) for layer in model.layers)

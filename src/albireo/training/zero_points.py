@@ -80,10 +80,10 @@ class ZeroPoints:
             raise UserError(f"there is no zero point for survey {strange[0]}; known are {', '.join(self.surveys)}.")
         order = np.argsort(self.surveys)
         offset = self.offset[order[np.searchsorted(self.surveys, survey, sorter=order)]]
-        for label, added in zip(self.labels, offset.T, strict=True):
+        theta, _ = known_labels(columns, self.labels, len(corrected))
+        for label, values, added in zip(self.labels, theta.T, offset.T, strict=True):
             if columns.find(f"{label}_zero_point"):
                 raise UserError(f"zero points are applied to this table already: it has a column {label}_zero_point.")
-            values = columns.floats(label, LABEL_UNITS.get(label))
             lost = np.isfinite(values) & np.isnan(added)
             if lost.any():
                 raise UserError(
