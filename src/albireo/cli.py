@@ -221,6 +221,8 @@ def train_command(
     given = {name: value for name, value in given.items() if value is not None}
     settings = dataclasses.replace(settings, **given)
     stars = TrainingSet.from_catalog(Catalog.read(input_path))
+    for reason, count in stars.dropped.items():
+        _say(f"note: rows left out because {reason}: {count}.")
     checkpoint = output.with_name(output.name + ".checkpoint")
     with progress_bar("training", settings.num_epochs, "epochs") as progress:
         result = train(stars, settings, callback=lambda _: progress(1), checkpoint=checkpoint, resume=resume)

@@ -6,12 +6,16 @@ import signal
 import subprocess
 import sys
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from albireo.errors import UserError
 from albireo.training import TrainingConfig, TrainingSet, split_stars, train
+from albireo.training.blame import blame
+from albireo.training.history import Epoch
 from albireo.training.refine import refine
 from albireo.training.stars import stars_of
 
@@ -161,6 +165,16 @@ def test_weights_that_run_away_are_not_blamed_on_a_star(small, tmp_path):
     with pytest.raises(UserError, match=r"iteration 1, epoch \d, and no single star is to blame: lower learning_rate"):
         train(small, wild, checkpoint=tmp_path / "state")
     assert not (tmp_path / "state").exists()
+
+
+def test_weights_that_ran_away_before_the_epoch_are_not_blamed_on_the_stars(small, true_model):
+    def brightness(model, star):  # overflows for every star under the model below
+        return model.extinction_vector(star.theta)[0] ** 2
+
+    wild = eqx.tree_at(lambda model: model.extinction.bias, true_model, jnp.full(4, 100.0))
+    record, part = Epoch("fit", 1, 2, np.nan, np.nan), (stars_of(small), small.row)
+    error = blame(record, brightness, wild, part, part, np.arange(len(small))[None])
+    assert "iteration 2, epoch 3, and no single star is to blame" in str(error)
 
 
 def test_optimiser_that_overflows_while_the_loss_is_finite_is_noticed(small):

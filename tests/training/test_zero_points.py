@@ -95,14 +95,14 @@ def test_outliers_and_stars_of_large_error_have_no_say():
     clean = simulate({("APOGEE", "LAMOST"): 1000})
     spoiled = clean.copy()
     wrong = np.flatnonzero(spoiled["survey"] == "APOGEE")
-    spoiled["teff"][wrong[:150]] += 3000
-    spoiled["logg"][wrong[150:200]] = -7
-    spoiled["feh"][wrong[200:300]] += 50
-    spoiled["feh_err"][wrong[200:300]] = 0.6
+    spoiled["teff"][wrong[:300]] += 1e5
+    spoiled["logg"][wrong[300:350]] = -7
+    spoiled["feh"][wrong[350:450]] += 50
+    spoiled["feh_err"][wrong[350:450]] = 0.6
     before, after = zero_points(clean, "LAMOST"), zero_points(spoiled, "LAMOST")
     assert (np.abs(after.offset - before.offset) <= before.offset_err).all()
-    assert list(after.num_clipped) == [150, 50, 0]
-    assert list(after.num_stars[0]) == [850, 950, 900]
+    assert list(after.num_clipped) == [300, 50, 0]
+    assert list(after.num_stars[0]) == [700, 950, 900]
 
 
 def test_errors_grow_where_the_stated_ones_are_too_small():
@@ -136,6 +136,7 @@ def test_surveys_without_stars_in_common_are_named():
 def test_survey_that_lacks_a_label_has_no_zero_point_for_it():
     table = simulate()
     table["feh"][table["survey"] == "APOGEE"] = np.nan
+    assert not zero_points(table[table["survey"] != "GALAH"], "LAMOST").num_stars[:, 2].any()
     points = zero_points(table, "GALAH")
     assert np.isnan(points.offset[row_of(points, "APOGEE")]).tolist() == [False, False, True]
     assert np.isfinite(points.apply(table)["feh"]).sum() == 200 * 2 + 300
@@ -156,6 +157,7 @@ def masked(table):
         (lambda table: table.rename_column("logg_err", "e_logg"), "logg"),
         (lambda table: table.replace_column("source_id", table["source_id"].astype(float)), "19 digits"),
         (masked, "survey is empty in row 7"),
+        (lambda table: table.remove_rows(table["survey"] != "LAMOST"), "all rows are of survey LAMOST"),
         (lambda table: table.remove_rows(slice(None)), "the table is empty"),
         (lambda table: table.remove_rows(table["survey"] == "LAMOST"), "LAMOST"),
     ],

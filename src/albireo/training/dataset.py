@@ -146,7 +146,7 @@ class TrainingSet:
         # χ²/dof needs a degree of freedom: one goes to the reddening, one to the distance without a parallax.
         num_needed = 2 + (self.parallax == 0)
         return {
-            "a label is missing": ~np.isfinite(self.theta).all(axis=1),
+            "a label is missing": np.any(~np.isfinite(self.theta), axis=1),
             "a label is far from those of all others": _far_off(self.theta),
             "the label errors or theta_cov are not finite and positive definite": ~_positive_definite(self.theta_cov),
             "reddening is missing, or reddening_err is not positive": ~(

@@ -32,7 +32,7 @@ MAX_LABEL_ERR = {"teff": 200.0, "logg": 0.5, "feh": 0.5}
 # Stars whose surveys differ by more sigma are left out; of good ones, one in two million. Sigma is at least that of the
 # stated errors, and larger where those are too small for most stars.
 CLIP = 5.0
-# The start is robust: beyond so many sigma a star pulls with constant force (Huber 1964, Ann. Math. Stat. 35, 73).
+# The start is robust: beyond so many stated sigma a star pulls with constant force (Huber 1964, AnnMathStat 35, 73).
 _HUBER = 1.5
 _MAX_STEPS = 30
 _NORMAL_MEDIAN = 0.6745  # of |x| for a standard normal x
@@ -122,6 +122,8 @@ def zero_points(
     surveys, index = np.unique(survey, return_inverse=True)
     if reference not in surveys:
         raise UserError(f"the reference {reference!r} is not among the surveys of the table: {', '.join(surveys)}.")
+    if len(surveys) == 1:
+        raise UserError(f"all rows are of survey {reference}; put the tables of two surveys or more together.")
     missing = [label for label in labels if not columns.find(label)]
     if missing:
         raise UserError(f"the table has no label {missing[0]!r}; add its column, or leave it out of the labels.")
@@ -194,7 +196,7 @@ def _solve_robustly(value, weight, has, label, surveys, reference):
     for _ in range(_MAX_STEPS):
         offset, _ = _solve(value, pull[:, None] * weight, free)
         misfit, sigma = _misfit(value, weight, offset)
-        pull = np.minimum(1.0, _HUBER * sigma / np.maximum(misfit, 1e-9))
+        pull = np.minimum(1.0, _HUBER / np.maximum(misfit, 1e-9))
     used = np.ones(len(value), bool)
     for _ in range(_MAX_STEPS):
         before, used = used, misfit <= CLIP * sigma
@@ -233,7 +235,7 @@ def _misfit(value, weight, offset):
     mean = np.sum(weight * shifted, axis=1, keepdims=True) / total
     chi2 = np.sum(weight * (shifted - mean) ** 2, axis=1)
     misfit = np.sqrt(chi2 / (np.sum(weight > 0, axis=1) - 1))
-    return misfit, max(1.0, np.median(misfit) / _NORMAL_MEDIAN)
+    return misfit, max(1.0, np.median(misfit) / _NORMAL_MEDIAN) if len(misfit) else 1.0
 
 
 def _check_connected(weight, has, label, surveys, reference):
