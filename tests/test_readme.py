@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from albireo import cli
 from albireo.bands import BANDS
@@ -46,6 +46,11 @@ def in_folder_with_stars(tmp_path, monkeypatch):
     table = Table.read(PLANET_HOSTS)[100 : 100 + N_STAR]
     table.meta.clear()
     table.write("stars.fits")
+    table["source_id"], table["survey"] = range(1, N_STAR + 1), "GALAH"
+    other = table.copy()
+    other["survey"] = ["LAMOST"] * N_STAR
+    vstack([table, other]).write("surveys.fits")
+    table.remove_columns(["source_id", "survey"])
     table.rename_columns(["2mass_j", "2mass_j_err", "parallax", "parallax_err"], ["Jmag", "e_Jmag", "Plx", "e_Plx"])
     table.write("from_vizier.csv")
     write_labelled_stars()
@@ -86,6 +91,7 @@ def test_the_commands_run(in_folder_with_stars, capsys):
     assert ran >= 4
     assert len(Table.read("run/summary.parquet")) == N_STAR
     assert len(Table.read("quick/summary.parquet")) == 3
+    assert "teff_zero_point" in Table.read("training_stars.fits").colnames
 
 
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)

@@ -28,8 +28,9 @@ _BRIGHT_MAG = 1.0
 _ENOUGH_TO_JUDGE = 10
 # Rounding in a table may put an error that is all floor below it; and no magnitude is known better than this [mag].
 _ROUNDING, _MIN_ERR = 1e-3, 1e-4
-# What surveys write for "no magnitude", with either sign (Pan-STARRS -999, SDSS -9999, SExtractor 99, PARSEC 999.999).
-_NO_MAGNITUDE = (99.0, 99.9, 99.99, 99.999, 999.0, 999.9, 999.99, 999.999, 9999.0)
+# What surveys write for "no magnitude", with either sign (Pan-STARRS -999, SDSS -9999, SExtractor 99, PARSEC 999.999);
+# with a minus they stand for other missing values too (APOGEE and LAMOST: labels of -9999).
+_NOTHING = (99.0, 99.9, 99.99, 99.999, 999.0, 999.9, 999.99, 999.999, 9999.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,7 @@ class Catalog:
         bands, mag, mag_err, bad_mag = _photometry(columns, bands)
         parallax, parallax_err, bad_parallax = _measured(columns, "parallax", u.mas)
         glon, glat, bad_position = _positions(columns)
-        theta, theta_cov = _known_labels(columns, tuple(labels), len(table))
+        theta, theta_cov = known_labels(columns, tuple(labels), len(table))
         reddening, reddening_err, _ = _measured(columns, "reddening", u.mag)
         extra = columns.rest()
         return cls(
@@ -212,7 +213,7 @@ class Catalog:
 
 
 _STAR_FIELDS = [field.name for field in fields(Catalog) if field.name not in ("bands", "labels", "extra")]
-_LABEL_UNITS = {"teff": u.K, "logg": u.dex, "feh": u.dex}
+LABEL_UNITS = {"teff": u.K, "logg": u.dex, "feh": u.dex}
 
 
 def _photometry(columns: Columns, bands: Sequence[str]):
@@ -242,12 +243,16 @@ def _magnitudes(columns: Columns, band: str):
             f"column {band} is in {system} magnitudes; convert it to {BANDS[band].system} magnitudes first."
         )
     _check_errors(err, f"{band}_err")
-    marked = np.isclose(np.abs(mag)[:, None], _NO_MAGNITUDE, rtol=1e-6).any(axis=1)
-    mag = np.where(marked, np.nan, mag)
+    mag = _without_marks(mag, np.abs(mag))
     given = ~np.isnan(mag)
     outside = given & ~((mag >= _MAG_RANGE[0]) & (mag <= _MAG_RANGE[1]))
     _refuse_fluxes(mag, f"column {band}", always=2 * outside.sum() > given.sum())
     return _valid(np.where(outside, np.nan, mag), err, outside | (given & (np.isinf(err) | (err <= 0))))
+
+
+def _without_marks(value: Float[np.ndarray, " star"], mark: Float[np.ndarray, " star"]) -> Float[np.ndarray, " star"]:
+    """The values, NaN where the mark is a number that stands for a missing one."""
+    return np.where(np.isclose(mark[:, None], _NOTHING, rtol=1e-6).any(axis=1), np.nan, value)
 
 
 def _refuse_fluxes(mag: Float[np.ndarray, " value"], where: str, *, always: bool = False) -> None:
@@ -266,6 +271,7 @@ def _measured(columns: Columns, name: str, unit: u.UnitBase):
     if columns.find(name) and not columns.find(f"{name}_err"):
         warnings.warn(f"{name} is not used: there is no column {name}_err.", stacklevel=4)
     _check_errors(err, f"{name}_err")
+    value = _without_marks(value, -value)
     return _valid(value, err, np.isinf(value) | (~np.isnan(value) & (np.isinf(err) | (err <= 0))))
 
 
@@ -302,14 +308,15 @@ def _to_galactic(ra, dec):
     return galactic.l.to_value(u.deg), galactic.b.to_value(u.deg)
 
 
-def _known_labels(columns: Columns, labels: tuple[str, ...], n_star: int):
+def known_labels(columns: Columns, labels: tuple[str, ...], n_star: int):
     """Labels and their covariance, NaN where unknown."""
     theta, variance = np.full((2, n_star, len(labels)), np.nan)
     for i, label in enumerate(labels):
-        value, err = (columns.floats(name, _LABEL_UNITS.get(label)) for name in (label, f"{label}_err"))
+        value, err = (columns.floats(name, LABEL_UNITS.get(label)) for name in (label, f"{label}_err"))
         _check_errors(err, f"{label}_err")
-        theta[:, i] = np.where(np.isfinite(value), value, np.nan)
-        variance[:, i] = np.where(np.isfinite(err) & (err > 0), err**2, np.nan)
+        theta[:, i] = _without_marks(np.where(np.isfinite(value), value, np.nan), -value)
+        with np.errstate(over="ignore"):  # an error too large to square is infinite
+            variance[:, i] = np.where(np.isfinite(err) & (err > 0), err**2, np.nan)
     if not columns.find("theta_cov"):
         return theta, np.where(np.eye(len(labels), dtype=bool), variance[:, :, None], 0.0)
     cov = columns.floats("theta_cov", one_value=False)

@@ -16,7 +16,7 @@ from albireo.errors import UserError
 
 if TYPE_CHECKING:
     from albireo.catalog import Catalog
-    from albireo.training import TrainingSet
+    from albireo.training import TrainingSet, ZeroPoints
 
 app = typer.Typer(
     help="What stars are, how far away they are and how much dust lies in front of them, from their photometry.",
@@ -216,7 +216,7 @@ def train_command(
 
     After every iteration the state is kept in MODEL.checkpoint, which goes when the training is done.
     """
-    _check_model_output(output, overwrite=overwrite)
+    _check_output_file(output, "model file", overwrite=overwrite)
     import dataclasses
 
     from albireo.catalog import Catalog
@@ -229,6 +229,8 @@ def train_command(
     given = {name: value for name, value in given.items() if value is not None}
     settings = dataclasses.replace(settings, **given)
     stars = TrainingSet.from_catalog(Catalog.read(input_path))
+    for reason, count in stars.dropped.items():
+        _say(f"note: rows left out because {reason}: {count}.")
     checkpoint = output.with_name(output.name + ".checkpoint")
     with progress_bar("training", settings.num_epochs, "epochs") as progress:
         result = train(stars, settings, callback=lambda _: progress(1), checkpoint=checkpoint, resume=resume)
@@ -250,13 +252,13 @@ def train_command(
     typer.echo(f"{output}: {_describe(model.metadata)}")
 
 
-def _check_model_output(output: Path, *, overwrite: bool) -> None:
+def _check_output_file(output: Path, what: str, *, overwrite: bool) -> None:
     if output.is_dir() or not output.absolute().parent.is_dir():
-        raise UserError(f"the model file {output} cannot be written; give the path of a file in an existing folder.")
+        raise UserError(f"the {what} {output} cannot be written; give the path of a file in an existing folder.")
     if not os.access(output.absolute().parent, os.W_OK):
-        raise UserError(f"the model file {output} cannot be written: no permission; choose another folder.")
+        raise UserError(f"the {what} {output} cannot be written: no permission; choose another folder.")
     if output.exists() and not overwrite:
-        raise UserError(f"the model file {output} is already there; choose another name, or add --overwrite.")
+        raise UserError(f"the {what} {output} is already there; choose another name, or add --overwrite.")
 
 
 def _describe(metadata: dict[str, Any] | None) -> str:
@@ -268,6 +270,43 @@ def _describe(metadata: dict[str, Any] | None) -> str:
         f"χ²/dof {figures['chi2_per_dof']:.3f}, {100 * figures['outlier_fraction']:.1f} % above 5 "
         f"on {figures['num_stars']} held-out stars"
     )
+
+
+@app.command("zero-points")
+def zero_points_command(
+    input_path: Input,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Corrected table to write.", metavar="TABLE")],
+    reference: Annotated[str, typer.Option(help="Survey whose scale the others are brought onto.", metavar="SURVEY")],
+    star: Annotated[str, typer.Option(help="Column that is the same in all rows of a star.", metavar="COLUMN")] = (
+        "source_id"
+    ),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace TABLE if it is there.")] = False,
+) -> None:
+    """Bring teff, logg and feh of several surveys onto the scale of one, by the stars they have in common.
+
+    INPUT has a row for every star and survey, with a column `survey`. Prints what is added to each survey's labels.
+    """
+    _check_output_file(output, "table", overwrite=overwrite)
+    from albireo.tables import read_table, write_table
+    from albireo.training import zero_points
+
+    table = read_table(input_path)
+    points = zero_points(table, reference, star=star)
+    write_table(points.apply(table), output)
+    _print_zero_points(points)
+
+
+def _print_zero_points(points: "ZeroPoints") -> None:
+    typer.echo(f"{'added to':12}{'label':8}{'offset':>12}{'error':>10}{'stars in common':>17}")
+    for i, survey in enumerate(points.surveys):
+        for j, label in enumerate(points.labels):
+            if survey != points.reference and points.num_stars[i, j]:
+                digits = 1 if label == "teff" else 4
+                offset, err = points.offset[i, j], points.offset_err[i, j]
+                stars = points.num_stars[i, j]
+                typer.echo(f"{survey:12}{label:8}{offset:+12.{digits}f}{err:10.{digits}f}{stars:17}")
+    for label, num_clipped, ratio in zip(points.labels, points.num_clipped, points.chi2_per_dof, strict=True):
+        typer.echo(f"{label}: chi2/dof {ratio:.2f}, {num_clipped} stars left out as outliers")
 
 
 @app.command("evaluate")

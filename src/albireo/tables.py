@@ -38,9 +38,7 @@ def read_table(path: str | Path) -> Table:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"there is no file {path}; give the path of a table in {_FORMAT_NAMES}.")
-    ending = next((ending for ending in FORMATS if path.name.lower().endswith(ending)), None)
-    if ending is None:
-        raise UserError(f"{path} has no ending that albireo knows; convert it to {_FORMAT_NAMES}.")
+    ending = _ending(path)
     try:
         with warnings.catch_warnings():
             # Odd units or dates in a header are no concern of ours: the columns we take are checked one by one.
@@ -62,6 +60,33 @@ def _read(path: Path, file_format: str) -> Table:
     if b"table_meta_yaml" in (parquet.read_schema(path).metadata or {}):
         return Table.read(path, format="parquet")  # astropy wrote it, units and all
     return to_astropy(pd.read_parquet(path))
+
+
+def _ending(path: Path) -> str:
+    ending = next((ending for ending in FORMATS if path.name.lower().endswith(ending)), None)
+    if ending is None:
+        raise UserError(f"{path} has no ending that albireo knows; convert it to {_FORMAT_NAMES}.")
+    return ending
+
+
+def write_table(table: Table, path: str | Path) -> None:
+    """Write a table file, whole or not at all; the name's ending says which format.
+
+    Raises:
+        UserError: an unknown ending, or columns that the format cannot hold.
+    """
+    path = Path(path)
+    file_format = FORMATS[_ending(path)]
+    partial = path.with_name(f"partial.{path.name}")  # astropy compresses by the ending
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            table.write(partial, format=file_format, overwrite=True)
+    except (TypeError, ValueError) as error:
+        partial.unlink(missing_ok=True)
+        cause = " ".join(str(error).split())[:200]
+        raise UserError(f"the table cannot be written to {path} ({cause}); choose another format.") from None
+    partial.replace(path)
 
 
 def to_astropy(table: "Table | pd.DataFrame") -> Table:
@@ -95,6 +120,20 @@ class Columns:
                 f"column {name} is there twice ({' and '.join(found + again)}); rename or drop one of them."
             )
         return found[0] if found else None
+
+    def column(self, name: str) -> Column:
+        """A column as it is.
+
+        Raises:
+            UserError: there is none of that name, or it holds more than a value a star.
+        """
+        found = self.find(name.lower())
+        if found is None:
+            raise UserError(f"there is no column {name}; add it, or rename the one that holds it.")
+        column = self._table[found]
+        if not isinstance(column, Column) or column.ndim != 1:
+            raise UserError(f"column {found} must hold one value a star; mend or drop it.")
+        return column
 
     def floats(
         self, name: str, unit: u.UnitBase | None = None, *, one_value: bool = True
@@ -174,7 +213,12 @@ def star_ids(table: Table, num_stars: int) -> Shaped[np.ndarray, " star"]:
     """A string a star: from the first id column that tells all of them apart, or else the row number."""
     for name in id_columns(table):
         column = table[name]
-        text = [entry.decode() if isinstance(entry, bytes) else str(entry) for entry in column]
+        text = as_text(column)
         if len(set(text)) == len(text) and not np.ma.getmaskarray(column.data).any():
-            return np.array(text)
+            return text
     return np.arange(num_stars).astype(str)
+
+
+def as_text(column: Column) -> Shaped[np.ndarray, " star"]:
+    """A column of names or numbers as strings."""
+    return np.array([entry.decode() if isinstance(entry, bytes) else str(entry) for entry in column], dtype=str)

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,9 @@ def test_a_chunk_cut_off_while_it_was_written_is_done_again(catalog, infer_stars
     (tmp_path / "run" / "chunks").mkdir(parents=True)
     (tmp_path / "run" / "chunks" / "partial-00000.parquet").write_bytes(b"PAR1 and then the power went")
     settings = {"stars": N_STAR, "draws": False, "chunk_size": CHUNK}
-    (tmp_path / "run" / "run.json").write_text(json.dumps({"settings": settings}))
+    (tmp_path / "run" / "run.json").write_text(
+        json.dumps({"versions": {"albireo": version("albireo")}, "settings": settings})
+    )
     infer_in_chunks(catalog, infer_stars, tmp_path / "run", {}, resume=True, chunk_size=CHUNK)
     assert_same(Table.read(tmp_path / "run" / "summary.parquet"), in_one_piece)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["run.json", "summary.parquet"]

@@ -38,6 +38,14 @@ def damage(table, name, value):
         ("logg_err", np.nan, "label errors"),
         ("logg_err", 0.0, "label errors"),
         ("logg_err", np.inf, "label errors"),
+        ("logg_err", -0.1, "label errors"),
+        ("logg_err", 1e300, "label errors"),
+        ("feh", -9999.0, "a label is missing"),
+        ("teff", 1e9, "a label is far from"),
+        ("parallax", 3000.0, "the parallax is above 1000 mas"),
+        ("reddening_err", 0.0, "reddening_err"),
+        ("reddening_err", -0.1, "reddening_err"),
+        ("reddening", -999.0, "reddening_err"),
         ("reddening_err", np.nan, "reddening_err"),
         ("reddening", np.nan, "reddening_err"),
     ],
@@ -53,12 +61,34 @@ def test_bad_row_is_dropped_and_counted_with_its_reason(table, name, value, reas
     assert stars.dropped[found] == 1
 
 
-def test_indefinite_covariance_is_dropped(table, stars):
+@pytest.mark.parametrize("factor", [2.0, -1.5, 0.0, np.nan, np.inf])
+def test_covariance_that_is_not_positive_definite_is_dropped_and_counted(table, stars, factor):
     bad = table.copy()
     covariance = stars.theta_cov.copy()
-    covariance[3, 0, 1] = covariance[3, 1, 0] = 2 * np.sqrt(covariance[3, 0, 0] * covariance[3, 1, 1])
+    covariance[3, 0, 1] = covariance[3, 1, 0] = factor * np.sqrt(covariance[3, 0, 0] * covariance[3, 1, 1])
+    covariance[3, 2, 2] *= factor
     bad["theta_cov"] = covariance
-    assert 3 not in TrainingSet.from_table(bad, bands=BANDS).row
+    left = TrainingSet.from_table(bad, bands=BANDS)
+    assert 3 not in left.row
+    assert left.dropped == {"the label errors or theta_cov are not finite and positive definite": 1}
+
+
+@pytest.mark.parametrize(("name", "value"), [("2mass_j_err", 0.0), ("2mass_j_err", -0.03), ("2mass_j", 99.0)])
+def test_magnitude_without_a_positive_error_is_unobserved_and_its_star_kept(table, name, value):
+    bad = table.copy()
+    damage(bad, name, value)
+    left = TrainingSet.from_table(bad, bands=BANDS)
+    assert left.dropped == {}
+    assert np.isinf(left.mag_err[3, 2])
+
+
+@pytest.mark.parametrize("value", [0.0, -0.05])
+def test_parallax_without_a_positive_error_is_unknown_and_its_star_kept(table, value):
+    bad = table.copy()
+    damage(bad, "parallax_err", value)
+    left = TrainingSet.from_table(bad, bands=BANDS)
+    assert left.dropped == {}
+    assert not left.usable_parallax(5.0)[3]
 
 
 def test_star_of_one_band_is_dropped(table):
@@ -75,6 +105,17 @@ def test_missing_column_is_an_error_that_says_what_is_missing(table, column, nam
     bad = Table(table)
     bad.remove_column(column)
     with pytest.raises(UserError, match=named):
+        TrainingSet.from_table(bad, bands=BANDS)
+
+
+@pytest.mark.filterwarnings("ignore:reddening is not used")
+def test_reddening_without_errors_is_an_error(table):
+    bad = Table(table)
+    bad.remove_column("reddening_err")
+    with pytest.raises(UserError, match="reddening is missing, or reddening_err is not positive"):
+        TrainingSet.from_table(bad, bands=BANDS)
+    bad["reddening_err"] = 0.0
+    with pytest.raises(UserError, match="reddening_err must hold positive errors"):
         TrainingSet.from_table(bad, bands=BANDS)
 
 

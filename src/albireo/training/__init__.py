@@ -5,5 +5,17 @@ from albireo.training.dataset import TrainingSet
 from albireo.training.evaluate import Evaluation, evaluate
 from albireo.training.loop import TrainingResult, train
 from albireo.training.split import Split, split_stars
+from albireo.training.zero_points import ZeroPoints, zero_points
 
-__all__ = ["Evaluation", "Split", "TrainingConfig", "TrainingResult", "TrainingSet", "evaluate", "split_stars", "train"]
+__all__ = [
+    "Evaluation",
+    "Split",
+    "TrainingConfig",
+    "TrainingResult",
+    "TrainingSet",
+    "ZeroPoints",
+    "evaluate",
+    "split_stars",
+    "train",
+    "zero_points",
+]

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ def save_checkpoint(path: str | Path, state: Any, training_set: TrainingSet, con
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
         np.savez(file, header=np.array(json.dumps(header)), **arrays)
+        file.flush()
+        os.fsync(file.fileno())  # or else a power failure may leave the new name with nothing in it
     partial.replace(path)
 
 
@@ -71,7 +74,18 @@ def load_checkpoint(path: str | Path, start: Any, training_set: TrainingSet, con
 
 def _fingerprint(training_set, config):
     """A hash of the stars and of the configuration."""
-    digest = hashlib.sha256(json.dumps(config.to_dict(), sort_keys=True).encode())
-    for name in ("theta", "theta_cov", "mag", "mag_err", "parallax", "parallax_err", "reddening", "reddening_err"):
+    described = config.to_dict(), training_set.bands, training_set.labels, training_set.num_rows
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    for name in (
+        "row",
+        "theta",
+        "theta_cov",
+        "mag",
+        "mag_err",
+        "parallax",
+        "parallax_err",
+        "reddening",
+        "reddening_err",
+    ):
         digest.update(np.ascontiguousarray(getattr(training_set, name)).tobytes())
     return digest.hexdigest()

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from albireo.bands import DEFAULT_BANDS
 from albireo.catalog import DEFAULT_LABELS, Catalog
 from albireo.errors import UserError
+from albireo.tables import as_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 # Photometry with a larger error is treated as unobserved (Green et al. 2021, section 3.2) [mag].
 MAX_MAG_ERR = 0.2
+
+# No star but the Sun is as near as 1 pc: Proxima Centauri's parallax is 768 mas (Gaia DR2) [mas].
+MAX_PARALLAX = 1000.0
+
+# A label so many times the median deviation away from the median would spoil the normalisation of all stars. The
+# hottest and coolest stars of a survey are within a hundred.
+_MAX_DEVIATION = 1000.0
 
 # Rounding to float32 in a file can take 1e-7 off the smallest eigenvalue of a correlation matrix.
 _MIN_EIGENVALUE = 1e-6
@@ -41,6 +49,7 @@ class TrainingSet:
         num_rows: rows of the table.
         survey: where the labels came from, if known.
         reddening_source: where the first estimate of the reddening came from, if known.
+        zero_points: what `ZeroPoints.apply` had added to the labels of each survey, by survey and label.
         dropped: how many rows were left out, by reason.
     """
 
@@ -58,6 +67,7 @@ class TrainingSet:
     num_rows: int
     survey: np.ndarray | None = None
     reddening_source: np.ndarray | None = None
+    zero_points: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     dropped: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -112,6 +122,7 @@ class TrainingSet:
             num_rows=int(catalog.row.max()) + 1,
             survey=_words(catalog, "survey"),
             reddening_source=_words(catalog, "reddening_source"),
+            zero_points=_zero_points(catalog),
         )
         return _drop_bad_stars(everything)
 
@@ -135,6 +146,21 @@ class TrainingSet:
         """Whether a star's parallax constrains its distance modulus (Green et al. 2021, section 3.2)."""
         return self.parallax > min_snr * self.parallax_err
 
+    def faults(self) -> dict[str, Bool[np.ndarray, " star"]]:
+        """Why a star cannot be trained on, and which stars that holds for."""
+        # χ²/dof needs a degree of freedom: one goes to the reddening, one to the distance without a parallax.
+        num_needed = 2 + (self.parallax == 0)
+        return {
+            "a label is missing": np.any(~np.isfinite(self.theta), axis=1),
+            "a label is far from those of all others": _far_off(self.theta),
+            "the label errors or theta_cov are not finite and positive definite": ~_positive_definite(self.theta_cov),
+            "reddening is missing, or reddening_err is not positive": ~(
+                np.isfinite(self.reddening) & np.isfinite(self.reddening_err) & (self.reddening_err >= 0)
+            ),
+            f"the parallax is above {MAX_PARALLAX:.0f} mas": self.parallax > MAX_PARALLAX,
+            "too few bands are observed": self.observed.sum(axis=1) < num_needed,
+        }
+
 
 _PER_STAR = (
     "theta",
@@ -152,20 +178,31 @@ _PER_STAR = (
 def _words(catalog, column):
     if column not in catalog.extra.colnames:
         return None
-    return np.array([word.decode() if isinstance(word, bytes) else str(word) for word in catalog.extra[column]])
+    return as_text(catalog.extra[column])
+
+
+def _zero_points(catalog):
+    """What was added to the labels of each survey, by the columns `<label>_zero_point`."""
+    survey, found = _words(catalog, "survey"), {}
+    if survey is None:
+        return found
+    for label in catalog.labels:
+        column = f"{label}_zero_point"
+        if column not in catalog.extra.colnames:
+            continue
+        added = np.ma.filled(np.ma.asarray(catalog.extra[column].data, float), np.nan)
+        for name in np.unique(survey):
+            values = np.unique(added[survey == name])
+            if len(values) > 1:
+                raise UserError(f"column {column} holds several values for survey {name}; correct all its rows alike.")
+            if np.isfinite(values[0]):
+                found.setdefault(str(name), {})[label] = float(values[0])
+    return found
 
 
 def _drop_bad_stars(stars: TrainingSet) -> TrainingSet:
-    # χ²/dof needs a degree of freedom: one goes to the reddening, one to the distance without a parallax.
-    num_needed = 2 + (stars.parallax == 0)
-    reasons = {
-        "a label is missing": ~np.isfinite(stars.theta).all(axis=1),
-        "the label errors or theta_cov are not finite and positive definite": ~_positive_definite(stars.theta_cov),
-        "reddening or reddening_err is missing": ~np.isfinite(stars.reddening),
-        "too few bands are observed": stars.observed.sum(axis=1) < num_needed,
-    }
     keep, dropped = np.ones(len(stars), bool), {}
-    for reason, bad in reasons.items():
+    for reason, bad in stars.faults().items():
         if np.any(bad & keep):
             dropped[reason] = int(np.sum(bad & keep))
         keep &= ~bad
@@ -175,11 +212,21 @@ def _drop_bad_stars(stars: TrainingSet) -> TrainingSet:
     return dataclasses.replace(stars[keep], dropped=dropped)
 
 
+def _far_off(theta) -> Bool[np.ndarray, " star"]:
+    """Whether a label is further from the median than any survey's stars are."""
+    known = theta[np.isfinite(theta).all(axis=1)]
+    if not len(known):
+        return np.zeros(len(theta), bool)
+    away = np.abs(theta - np.median(known, axis=0))
+    deviation = np.median(away[np.isfinite(away).all(axis=1)], axis=0)
+    return np.any(away > np.where(deviation > 0, _MAX_DEVIATION * deviation, np.inf), axis=1)
+
+
 def _positive_definite(cov):
     """Whether covariances are finite and positive definite, judged by their correlation matrices."""
-    finite = np.isfinite(cov).all(axis=(1, 2))
+    cov = np.where(np.isfinite(cov).all(axis=(1, 2), keepdims=True), cov, 0.0)
     scale = np.sqrt(np.abs(np.diagonal(cov, axis1=1, axis2=2)))
     norm = scale[:, :, None] * scale[:, None, :]
-    usable = finite & (norm > 0).all(axis=(1, 2))
+    usable = (norm > 0).all(axis=(1, 2)) & np.isfinite(norm).all(axis=(1, 2))
     correlation = np.where(usable[:, None, None], cov / np.where(norm > 0, norm, 1.0), 0.0)
     return usable & (np.linalg.eigvalsh(correlation)[:, 0] > _MIN_EIGENVALUE)

@@ -2,10 +2,6 @@
 
 import dataclasses
 
-import numpy as np
-
-from albireo.errors import UserError
-
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
@@ -24,18 +20,3 @@ class Epoch:
     epoch: int
     loss: float
     validation_loss: float
-
-
-def check_finite(record: Epoch) -> Epoch:
-    """The record itself.
-
-    Raises:
-        UserError: its loss is not finite.
-    """
-    if not np.isfinite(record.loss):
-        raise UserError(
-            f"the loss is not finite in iteration {record.iteration + 1}, epoch {record.epoch + 1}: lower the learning "
-            "rate, or look for stars whose magnitudes, labels or errors are far off; a checkpoint of the iteration "
-            "before is kept where one was asked for."
-        )
-    return record

@@ -23,17 +23,18 @@ from albireo.model.domain import KernelDomain
 from albireo.model.mixture import GaussianMixture
 from albireo.model.spread import Spread
 from albireo.model.stellar import StellarModel
+from albireo.training.blame import blame, is_finite
 from albireo.training.checkpoint import load_checkpoint, save_checkpoint
 from albireo.training.config import TrainingConfig
 from albireo.training.dataset import TrainingSet
 from albireo.training.evaluate import evaluate
-from albireo.training.history import Epoch, check_finite
-from albireo.training.loss import OVER_NETWORKS, Batch, chi2, loss, pack, penalty
+from albireo.training.history import Epoch
+from albireo.training.loss import OVER_NETWORKS, Batch, chi2, chi2_of_star, loss, pack, penalty
 from albireo.training.refine import refine
 from albireo.training.scatter import fit_scatter
 from albireo.training.split import Split, split_stars
 from albireo.training.stars import Star, first_information, fit_star, refit_reddening, stars_of, sweep
-from albireo.training.weights import Weights, one_of, weights_of, with_weights
+from albireo.training.weights import Weights, first_not_finite, one_of, weights_of, with_weights
 
 # A model of thirteen bands has 1,600 weights; below these numbers a fit means nothing.
 MIN_STARS = 100
@@ -86,6 +87,10 @@ def train(
     """
     keep_compiled_code()
     config = TrainingConfig.preset("default") if config is None else config
+    if checkpoint is not None and not Path(checkpoint).absolute().parent.is_dir():
+        raise UserError(
+            f"the checkpoint {checkpoint} cannot be written; give the path of a file in an existing folder."
+        )
     split = split_stars(training_set, config)
     _check(training_set, split, config)
     measured_err = remove_error_floor(training_set.mag_err, config.floor_in_errors)
@@ -96,13 +101,14 @@ def train(
     if checkpoint is not None and resume and Path(checkpoint).exists():
         state = load_checkpoint(checkpoint, state, training_set, config)
     while state.iteration < config.iterations:
-        state = _iterate(state, blank, stars, split, config, callback)
+        state = _iterate(state, blank, stars, training_set.row, split, config, callback)
         if checkpoint is not None:
             save_checkpoint(checkpoint, state, training_set, config)
     _, excluded = _look(state, blank, stars, config)
     weights, history = state.average, state.history
     if config.refine_epochs:
-        weights, more = refine(blank, weights, stars, _resampling(stars, config), split, config, callback)
+        resampling = _resampling(stars, config)
+        weights, more = refine(blank, weights, stars, training_set.row, resampling, split, config, callback)
         history += more
     model = with_weights(blank, one_of(weights, 0))
     if config.members:
@@ -158,23 +164,35 @@ def _optimiser(config):
     return optax.inject_hyperparams(optax.adam)(learning_rate=config.learning_rate)
 
 
-def _iterate(state, blank, stars, split, config, callback):
+def _iterate(state, blank, stars, rows, split, config, callback):
     """One iteration: covariances and cut, the epochs, then the reddenings."""
     precision, excluded = _look(state, blank, stars, config)
     weight = _resampling(stars, config)
     train_batch, num_train = _batch(state, stars, precision, weight, excluded, split.train)
+    if not num_train:
+        raise UserError(
+            f"no star takes part in iteration {state.iteration + 1}: all have errors of the reddening above "
+            f"max_first_reddening_err or χ²/dof above the cut; check the errors in the table, or raise those options."
+        )
     validation_batch, num_validation = _batch(state, stars, precision, weight, excluded, split.validation)
     state.optimiser.hyperparams["learning_rate"] = jnp.float32(config.learning_rate_at(state.iteration))
     carry, history = (state.weights, state.average, state.optimiser), []
     for epoch in range(config.epochs):
         order = np.random.default_rng((config.seed, state.iteration, epoch)).permutation(num_train)
         order = np.resize(order.astype(np.int32), _round_up(len(split.train), config.batch_size))
+        before = carry
         carry, train_chi2 = _run_epoch(config, blank, carry, train_batch, order, num_train)
         model = with_weights(blank, one_of(carry[0], 0))
         watched = _mean_chi2(model, validation_batch, num_validation) if num_validation else np.nan
         prior = float(penalty(model, config.l2, config.l1))
         record = Epoch("fit", state.iteration, epoch, float(train_chi2) + prior, float(watched) + prior)
-        history.append(check_finite(record))
+        if not is_finite(record, carry, watched=num_validation > 0):
+            worst = first_not_finite(carry[0])
+            train = _taking_part(train_batch.of(worst), rows, excluded, split.train)
+            validation = _taking_part(validation_batch.of(worst), rows, excluded, split.validation)
+            steps = np.where(np.arange(len(order)) < num_train, order, -1).reshape(-1, config.batch_size)
+            raise blame(record, chi2_of_star, with_weights(blank, one_of(before[0], worst)), train, validation, steps)
+        history.append(record)
         if callback is not None:
             callback(record)
     weights, average, optimiser = carry
@@ -220,11 +238,21 @@ def _round_up(num, size):
 
 def _batch(state, stars, precision, weight, excluded, chosen):
     """The chosen stars on the device in single precision, those that take part first; and how many do."""
-    chosen = chosen[np.argsort(excluded[chosen], kind="stable")]
+    chosen = _taking_part_first(excluded, chosen)
     target = stars.mag[chosen] - stars.modulus[chosen, None]
     own = (a[:, chosen] for a in (state.reddening, precision, weight))
     arrays = stars.theta[chosen], target, *own
     return Batch(*(jnp.asarray(a, jnp.float32) for a in arrays)), int(np.sum(~excluded[chosen]))
+
+
+def _taking_part_first(excluded, chosen):
+    return chosen[np.argsort(excluded[chosen], kind="stable")]
+
+
+def _taking_part(batch, rows, excluded, chosen):
+    """The stars of a batch that take part, and their rows in the user's table."""
+    num = np.sum(~excluded[chosen])
+    return jax.tree.map(lambda a: a[:num], batch), rows[_taking_part_first(excluded, chosen)[:num]]
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -257,8 +285,7 @@ def _run_epoch(config, blank, carry, stars, order, num):
 
 @jax.jit
 def _mean_chi2(model, stars, num):
-    own = stars._replace(reddening=stars.reddening[0], precision=stars.precision[0])
-    value = chi2(model, own) / len(model.bands)
+    value = chi2(model, stars.of(0)) / len(model.bands)
     return jnp.sum(jnp.where(jnp.arange(len(value)) < num, value, 0.0)) / num
 
 
@@ -278,6 +305,7 @@ def _describe(model, training_set, measured_err, split, config):
         "configuration": config.to_dict(),
         "num_stars": {name: len(rows) for name, rows in split._asdict().items()},
         "dropped": training_set.dropped,
+        "zero_points": training_set.zero_points,
     }
     if len(split.test):
         judged = dataclasses.replace(training_set, mag_err=np.hypot(measured_err, config.error_floor))
@@ -305,3 +333,9 @@ def _check(training_set, split, config):
     for label in training_set.labels:
         if label not in config.bandwidth:
             raise UserError(f"training option bandwidth has no width for label {label!r}; add it, in the label's unit.")
+    for fault, bad in training_set.faults().items():
+        if bad.any():
+            raise UserError(
+                f"{bad.sum()} stars cannot be trained on, the first in row {training_set.row[bad][0]}: {fault}; make "
+                "the training set with from_table or from_catalog, which leave such stars out."
+            )

@@ -27,6 +27,10 @@ class Batch(NamedTuple):
         own = (a[:, rows] for a in (self.reddening, self.precision, self.weight))
         return Batch(self.theta[rows], self.target[rows], *own)
 
+    def of(self, network: int) -> "Batch":
+        """The stars as one network sees them."""
+        return Batch(self.theta, self.target, *(a[network] for a in (self.reddening, self.precision, self.weight)))
+
 
 # Every network sees the same stars, each with its own idea of reddenings and covariances.
 OVER_NETWORKS = Batch(None, None, 0, 0, 0)
@@ -56,6 +60,11 @@ def chi2(model: StellarModel, batch: Batch) -> Float[Array, " star"]:
     # Value and gradient of a quadratic form for one product with its matrix: 2 aᵀr − aᵀr with a = C⁻¹r held fixed.
     form = jnp.sum(weighted * residual, axis=-1)
     return 2 * form - jax.lax.stop_gradient(form)
+
+
+def chi2_of_star(model: StellarModel, star: Batch) -> Float[Array, ""]:
+    """The same of one star."""
+    return chi2(model, jax.tree.map(lambda a: a[None], star))[0]
 
 
 def penalty(model: StellarModel, l2: float, l1: float) -> Float[Array, ""]:

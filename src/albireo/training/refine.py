@@ -15,22 +15,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from albireo.errors import UserError
 from albireo.model.stellar import StellarModel
+from albireo.training.blame import blame, is_finite
 from albireo.training.config import TrainingConfig
-from albireo.training.history import Epoch, check_finite
+from albireo.training.history import Epoch
 from albireo.training.loss import penalty
 from albireo.training.split import Split
 from albireo.training.stars import Star, fit_star, sweep
-from albireo.training.weights import Weights, one_of, with_weights
+from albireo.training.weights import Weights, first_not_finite, one_of, with_weights
 
 
 def refine(
     model: StellarModel,
     weights: Weights,
     stars: Star,
+    rows: Int[np.ndarray, " star"],
     resampling: Float[np.ndarray, "network star"],
     split: Split,
     config: TrainingConfig,
@@ -42,6 +44,7 @@ def refine(
         model: the model that the networks are of.
         weights: trained networks.
         stars: all stars, with their first estimates of the reddening.
+        rows: their rows in the user's table.
         resampling: how often each network sees each star.
         split: which of them to learn from, and which to watch.
         config: `refine_epochs`, `refine_batch_size` and `refine_learning_rate`, which falls to zero as a cosine;
@@ -73,9 +76,14 @@ def refine(
             # Iterations of the first stage count from 0: this stage is the one after them.
             order = np.random.default_rng((config.seed, config.iterations, epoch)).permutation(len(train))
             order = jnp.asarray(order[: steps * size].reshape(steps, size))
+            before = carry
             carry, loss = _run_epoch(config, model, carry, data, counts, order)
             watched = float(_loss(config, model, one_of(carry[0], 0), seen)) if len(validation) else float("nan")
-            history.append(check_finite(Epoch("refine", config.iterations, epoch, float(loss), watched)))
+            record = Epoch("refine", config.iterations, epoch, float(loss), watched)
+            if not is_finite(record, carry, watched=len(validation) > 0):
+                started = with_weights(model, one_of(before[0], first_not_finite(carry[0])))
+                raise blame(record, _chi2, started, (data, rows[train]), (seen, rows[validation]), np.asarray(order))
+            history.append(record)
             if callback is not None:
                 callback(history[-1])
         weights = jax.device_get(carry[0])
@@ -86,10 +94,14 @@ def _optimiser(config, steps):
     return optax.adam(optax.cosine_decay_schedule(config.refine_learning_rate, config.refine_epochs * steps))
 
 
+def _chi2(model, star) -> Float[Array, ""]:
+    return fit_star(model, star).chi2
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _loss(config, model, weights, stars, count=1.0) -> Float[Array, ""]:
     model = with_weights(model, weights)
-    chi2 = jax.vmap(fit_star, (None, 0))(model, stars).chi2
+    chi2 = jax.vmap(_chi2, (None, 0))(model, stars)
     return jnp.mean(count * chi2) / len(model.bands) + penalty(model, config.l2, config.l1)
 
 

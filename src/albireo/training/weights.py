@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 from jaxtyping import Int
 
 from albireo.model.network import Dense
@@ -18,6 +19,12 @@ def weights_of(model: StellarModel) -> Weights:
 def with_weights(model: StellarModel, weights: Weights) -> StellarModel:
     """The model with other layers."""
     return eqx.tree_at(weights_of, model, weights)
+
+
+def first_not_finite(weights: Weights) -> int:
+    """The first network that holds a value that is not finite; 0 if all are sound."""
+    sound = [jnp.all(jnp.isfinite(a), axis=tuple(range(1, a.ndim))) for a in jax.tree.leaves(weights)]
+    return int(jnp.argmin(jnp.stack(sound).all(axis=0)))
 
 
 def one_of(weights: Weights, index: Int | slice) -> Weights:
