@@ -360,7 +360,7 @@ def calibrate_command(
 ) -> None:
     """Simulate stars from the prior, infer them, and see whether the posteriors are as wide as they say.
 
-    DIR gets calibration.json, .ecsv and .png, and calibration-stars.ecsv with the rank of every star.
+    DIR gets calibration.json, .ecsv and .png, and calibration-stars.parquet with data, truth and rank of every star.
     """
     from albireo.calibration.report import FILES
     from albireo.scale.chunks import check_output

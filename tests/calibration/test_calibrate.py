@@ -100,8 +100,8 @@ def test_posteriors_of_simulated_stars_are_calibrated(calibration):
 
 
 def test_stars_noisier_than_they_say_are_found_out(model, milky_way):
-    twice = Scatter(2 * model.scatter.own, 2 * model.scatter.shared)
-    noisy = simulate(model.with_scatter(twice), milky_way, NUM_STARS, seed=1, with_parallax=1.0)
+    noisier = Scatter(4 * model.scatter.own, 4 * model.scatter.shared)
+    noisy = simulate(model.with_scatter(noisier), milky_way, NUM_STARS, seed=1, with_parallax=1.0)
     wrong = judge(noisy, model=model, prior=milky_way, sampler=QUICK)
     p_values = [row["p_value"] for row in wrong.of("all")]
     assert min(p_values) < 0.001, p_values
@@ -119,7 +119,7 @@ def test_a_star_that_could_not_be_sampled_or_has_not_converged_is_counted():
     rng = np.random.default_rng(0)
     flags = np.array([int(Flag.NOT_SAMPLED), int(Flag.NOT_CONVERGED), *[0] * 8])
     columns = {"flags": flags, "brightness": np.full(10, 15.0), "glat": np.full(10, 5.0), "n_bands": np.full(10, 5)}
-    columns |= {"has_parallax": np.full(10, False), "teff_p50": np.full(10, 5000.0), "teff_pit": rng.random(10)}
+    columns |= {"parallax": np.full(10, np.nan), "teff_p50": np.full(10, 5000.0), "teff_pit": rng.random(10)}
     columns["teff_pit"][0] = np.nan
     calibration = Calibration.from_stars(columns, "gaia_g")
     assert (calibration.not_sampled, calibration.not_converged) == (0.1, 0.1)
@@ -141,8 +141,15 @@ def test_the_command_writes_tables_json_and_a_figure(tmp_path, capsys):
     assert content["num_stars"] == 4
     table = Table.read(tmp_path / "run" / "calibration.ecsv")
     assert len(table) == len(content["results"])
-    ranks = Table.read(tmp_path / "run" / "calibration-stars.ecsv")
+    stars = tmp_path / "run" / "calibration-stars.parquet"
+    ranks = Table.read(stars)
     assert np.all((ranks["logg_pit"] > 0) & (ranks["logg_pit"] < 1))
+    # The stars are there to be inferred again, some alone too: a star's row is its seed.
+    assert (
+        cli.run(["infer", str(stars), "-o", str(tmp_path / "again"), "--sampler", "importance", "--rows", "1:4"]) == 0
+    )
+    again = Table.read(tmp_path / "again" / "summary.parquet")
+    np.testing.assert_allclose(again["teff_p50"], ranks["teff_p50"][1:4], rtol=1e-3)
     assert (tmp_path / "run" / "calibration.png").read_bytes().startswith(b"\x89PNG")
     assert run("-o", tmp_path / "run") == 2
     assert "already holds calibration.json" in capsys.readouterr().err

@@ -34,7 +34,10 @@ def calibration_figure(calibration: "Calibration") -> Figure:
         _draw_coverage(bins, calibration, name)
         ranks.set_title(axis_label(name, ""))
         curve.set_xlabel("rank of the truth")
+        for axes in (ranks, curve):
+            axes.set(xlim=(0, 1), xticks=(0, 0.5, 1), xticklabels=("0", "½", "1"))
     grid[0, 0].set_ylabel("stars")
+    grid[0, 0].set_ylim(0)
     grid[1, 0].set_ylabel("distribution − uniform")
     grid[2, 0].set_yticks(range(len(groups)), groups)
     grid[2, 0].set_ylim(len(groups) - 0.5, -0.5)
@@ -45,9 +48,7 @@ def calibration_figure(calibration: "Calibration") -> Figure:
 def _draw_histogram(axes, pit) -> None:
     low, high = binom.interval(0.99, len(pit), 1 / _NUM_BINS)
     axes.axhspan(low, high, color=_GRAY, linewidth=0)
-    axes.stairs(*np.histogram(pit, _NUM_BINS, (0, 1)), color=_BLUE, linewidth=1.5)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0)
+    axes.stairs(*np.histogram(pit, _NUM_BINS, (0, 1)), baseline=None, color=_BLUE, linewidth=1.5)
 
 
 def _draw_curve(axes, pit) -> None:
@@ -55,7 +56,6 @@ def _draw_curve(axes, pit) -> None:
     axes.fill_between(points, *(limits - points), color=_GRAY, linewidth=0)
     axes.plot(points, np.mean(pit[:, None] <= points, axis=0) - points, color=_BLUE)
     axes.axhline(0, color="black", linewidth=0.6)
-    axes.set_xlim(0, 1)
 
 
 def _draw_coverage(axes, calibration: "Calibration", name: str) -> None:

@@ -15,7 +15,7 @@ from scipy.stats import norm
 from albireo.calibration.uniformity import LEVELS, coverage, uniformity_p_value
 from albireo.flags import Flag
 
-FILES = ("calibration.json", "calibration.ecsv", "calibration-stars.ecsv", "calibration.png")
+FILES = ("calibration.json", "calibration.ecsv", "calibration-stars.parquet", "calibration.png")
 """What `Calibration.save` writes."""
 
 ALL = "all"
@@ -31,8 +31,9 @@ class Calibration:
     are not, even in exact posteriors. Every star counts in the group `all`, converged or not.
 
     Attributes:
-        stars: one row a star: for each variable `_true`, `_p50` (posterior median) and `_pit` (posterior probability
-            below the truth, see `probability_integral_transform`; NaN if the star could not be sampled).
+        stars: one row a star: what was measured, in the columns that `Catalog` reads, so that a star can be inferred
+            again; for each variable `_true`, `_p50` (posterior median) and `_pit` (posterior probability below the
+            truth, see `probability_integral_transform`; NaN if the star could not be sampled).
         table: one row a group and variable: number of stars, p-value of uniform ranks, mean rank (0.5 if nothing is
             biased, to 1/√(12 n)), coverage of the central intervals and its binomial standard error.
         variables: names of the variables.
@@ -151,7 +152,7 @@ class Calibration:
 def _groups(stars: Table, reference_band: str) -> Iterator[tuple[str, Bool[np.ndarray, " star"]]]:
     """Names of groups and which stars belong to them, by data alone; without empty ones."""
     converged = np.asarray(stars["flags"]) & int(Flag.NOT_CONVERGED) == 0
-    parallax = np.asarray(stars["has_parallax"])
+    parallax = np.isfinite(np.asarray(stars["parallax"], float))
     groups = {ALL: np.ones(len(stars), bool), "converged": converged}
     groups |= {"with parallax": parallax, "without parallax": ~parallax}
     groups |= _bins(stars["brightness"], (12, 14, 16, 18), reference_band)

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from albireo.calibration.report import Calibration
 from albireo.calibration.simulate import Simulation, simulate
 from albireo.calibration.uniformity import probability_integral_transform
-from albireo.catalog import Catalog
 from albireo.errors import UserError
 from albireo.inference import infer
 from albireo.model import StellarModel, load_model
@@ -93,15 +92,14 @@ def judge(
 
 
 def _known(simulation: Simulation) -> dict[str, np.ndarray]:
-    """What of the simulated stars results are divided by, and the truth."""
-    catalog: Catalog = simulation.catalog
-    known = {
-        "brightness": simulation.brightness,
-        "glat": catalog.glat,
-        "has_parallax": np.isfinite(catalog.parallax),
-        "n_bands": catalog.n_bands,
-    }
-    return known | {f"{name}_true": np.asarray(simulation.truth[name]) for name in simulation.truth.colnames}
+    """What was measured of the simulated stars, what else results are divided by, and the truth."""
+    catalog = simulation.catalog
+    measured = {name: getattr(catalog, name) for name in ("glon", "glat", "parallax", "parallax_err")}
+    for band, mag, mag_err in zip(catalog.bands, catalog.mag.T, catalog.mag_err.T, strict=True):
+        measured |= {band: mag, f"{band}_err": mag_err}
+    divided = {"brightness": simulation.brightness, "n_bands": catalog.n_bands}
+    truth = {f"{name}_true": np.asarray(simulation.truth[name]) for name in simulation.truth.colnames}
+    return measured | divided | truth
 
 
 def _rank(posterior: Posterior, truth: Table, rng: np.random.Generator) -> dict[str, np.ndarray]:

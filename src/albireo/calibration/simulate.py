@@ -30,7 +30,7 @@ from albireo.samplers import Draws
 BRIGHTEST, FAINTEST = 10.0, 20.0
 _TOLERANCE = 0.5  # between observed and template magnitudes, averaged over the observed bands [mag]
 _NUM_TEMPLATES, _NUM_CANDIDATES = 512, 2048
-_BATCH = 8
+_BATCH = 16
 _MAX_BATCHES_A_STAR = 50
 # Not a row number, nor the number with which `infer` seeds its first look.
 _STREAM = np.uint32(2**32 - 2)
