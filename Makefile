@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DATA := $(or $(ALBIREO_DATA),../shared/data)
 
-.PHONY: install test science lint format demo model populations benchmark clean
+.PHONY: install test science lint format demo model populations benchmark calibration clean
 
 install: $(INSTALLED)
 
@@ -47,5 +47,12 @@ benchmark: install
 	$(BIN)/python -m benchmarks.real_stars
 	$(BIN)/python -m benchmarks.training
 
+calibration: install
+	rm -rf calibration-output
+	$(BIN)/albireo calibrate -o calibration-output/importance --sampler importance --num-stars 2000
+	$(BIN)/albireo calibrate -o calibration-output/importance-edsd --sampler importance --num-stars 2000 --prior edsd
+	$(BIN)/albireo calibrate -o calibration-output/nuts --sampler nuts --num-stars 2000
+	$(BIN)/albireo calibrate -o calibration-output/nested --sampler nested --num-stars 200
+
 clean:
-	rm -rf $(VENV) build dist demo-output .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist demo-output calibration-output .pytest_cache .ruff_cache

@@ -448,7 +448,7 @@ def test_help_and_no_command_say_what_there_is(capsys):
     for arguments in ([], ["--help"]):
         code, out, err = run(capsys, *arguments)
         assert (code, err) == (0, "")
-        assert all(name in out for name in ("infer", "train", "evaluate", "demo", "priors", "models"))
+        assert all(name in out for name in ("infer", "train", "evaluate", "demo", "calibrate", "priors", "models"))
 
 
 def test_help_needs_no_heavy_import():

@@ -21,7 +21,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 N_STAR = 4
 
 # These, and `infer` with the model they make, would take minutes here; their arguments are checked all the same.
-LONG = {"train", "evaluate", "demo"}
+LONG = {"train", "evaluate", "demo", "calibrate"}
 
 
 def blocks(language: str) -> list[str]:

@@ -397,6 +397,63 @@ def demo_command(
         run_demo(output, stars, progress)
 
 
+@app.command("calibrate")
+def calibrate_command(
+    output: OutputFolder,
+    model: Annotated[str, typer.Option(help="`default`, or the path of a trained model.")] = "default",
+    prior: Annotated[str, typer.Option(help="A name that `albireo priors` lists, or a TOML file.")] = "milky-way",
+    sampler: Annotated[str, typer.Option(help="`nuts`, `nested` or `importance`.")] = "importance",
+    num_stars: Annotated[int, typer.Option(min=1, help="Stars to simulate.", metavar="N")] = 1000,
+    seed: Seed = 0,
+    with_parallax: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the stars that have a parallax.", metavar="FRACTION")
+    ] = 0.5,
+    with_position: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the stars whose position is known.", metavar="FRACTION")
+    ] = 1.0,
+) -> None:
+    """Simulate stars from the prior, infer them, and see whether the posteriors are as wide as they say.
+
+    DIR gets calibration.json, .ecsv and .png, and calibration-stars.parquet with data, truth and rank of every star.
+    """
+    from albireo.calibration.report import FILES
+    from albireo.scale.chunks import check_output
+
+    check_output(output, resume=False)
+    held = [name for name in FILES if (output / name).exists()]
+    if held:
+        raise UserError(f"{output} already holds {held[0]}; choose another folder.")
+    from albireo.calibration import judge, simulate
+    from albireo.model import load_model, model_path
+    from albireo.priors import load_prior
+    from albireo.progress import progress_bar
+    from albireo.samplers import SAMPLERS
+
+    if sampler not in SAMPLERS:
+        raise UserError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}.")
+    loaded_model, configured = load_model(model), SAMPLERS[sampler]()
+    loaded_prior = load_prior(prior, loaded_model)
+    shares = {"with_parallax": with_parallax, "with_position": with_position}
+    with progress_bar("simulating", num_stars, "stars") as progress:
+        simulation = simulate(loaded_model, loaded_prior, num_stars, seed=seed, **shares, progress=progress)
+    with progress_bar("inferring", num_stars, "stars") as progress:
+        calibration = judge(
+            simulation, model=loaded_model, prior=loaded_prior, sampler=configured, seed=seed, progress=progress
+        )
+    settings = {
+        "model": _fingerprint(model_path(model)),
+        "prior": _fingerprint(prior),
+        "sampler": repr(configured),
+        "num_stars": num_stars,
+        "seed": seed,
+        **shares,
+    }
+    calibration.save(output, settings)
+    for line in calibration.lines():
+        typer.echo(line)
+    typer.echo(f"\n{output}: {', '.join(FILES)}")
+
+
 @app.command("priors")
 def priors_command() -> None:
     """List the priors known by name."""

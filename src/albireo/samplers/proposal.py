@@ -4,7 +4,8 @@
 closed form.
 2. A mixture is fitted to them, weighted by a tempered score.
 3. Draws from the mixture, weighted by the exact posterior, give a better mixture; a few times (adaptive importance
-   sampling: Cappé et al. 2008, Statistics and Computing 18, 447).
+   sampling: Cappé et al. 2008, Statistics and Computing 18, 447). The first mixture keeps a share in all of them, so
+   that a small mode once lost by chance is found again (a defensive mixture: Hesterberg 1995, Technometrics 37, 185).
 """
 
 from typing import Any
@@ -26,6 +27,10 @@ NUM_STAGES = 4
 NUM_COMPONENTS = 8
 NUM_EM = 6
 _REFERENCE_MU = 10.0
+_MU = np.linspace(-5.0, 20.0, 101, dtype=np.float32)  # 1 pc to 100 kpc [mag]
+_LEAST = -1e4
+# Shares of the first mixture: while the mixture adapts, and in the end.
+_FIRST_ADAPTING, _FIRST_AT_LAST = 0.2, 0.1
 
 
 class FirstLook(eqx.Module):
@@ -57,8 +62,12 @@ class FirstLook(eqx.Module):
             model.standardise(theta), model.absolute_magnitudes(theta), model.extinction_vector(theta), log_ratio
         )
 
-    def score(self, star: Star) -> Float[Array, " point"]:
-        """Approximate log posterior weight of every point: best (μ, E ≥ 0), parallax linearised there."""
+    def score(self, problem: Problem, star: Star, sky: Any) -> Float[Array, " point"]:
+        """Approximate log posterior weight of every point: best (μ, E ≥ 0), parallax linearised there.
+
+        The number of stars at each distance is taken to be that of stars of the median labels. Without it giants
+        would count for little: one that looks like a dwarf is ten times as far, and so is in a far larger volume.
+        """
         residual = star.mag - self.magnitude
         one = star.whiten(jnp.ones_like(star.mag))
         weight = jnp.maximum(one @ one, 1e-10)
@@ -74,7 +83,10 @@ class FirstLook(eqx.Module):
         variance_mu = 1 / weight + mean_r**2 / spread
         variance = variance_mu * (np.log(10) / 5 * parallax) ** 2
         chi2_parallax = (star.parallax - parallax) ** 2 * star.parallax_ivar / (1 + variance * star.parallax_ivar)
-        return self.log_ratio - 0.5 * (chi2 + chi2_parallax)
+        theta = problem.model.label_median
+        log_number = jax.vmap(lambda mu: log_prob_without_reddening(problem.prior, theta, mu, sky))(jnp.asarray(_MU))
+        log_number = jnp.maximum(log_number, _LEAST)  # between infinities nothing can be interpolated
+        return self.log_ratio + jnp.interp(mu, _MU, log_number) - 0.5 * (chi2 + chi2_parallax)
 
 
 def temper(log_weight: Float[Array, " point"], min_ess: float) -> Float[Array, " point"]:
@@ -180,17 +192,24 @@ def propose_batch(problem: Problem, look: FirstLook, stars: Star, keys: PRNGKeyA
 def propose(problem: Problem, look: FirstLook, star: Star, sky: Any, key: PRNGKeyArray) -> GaussianMixture:
     """A mixture close to the star's posterior over standardised labels, with heavier tails."""
     key_look, key_fit, *key_stages = jax.random.split(key, 2 + NUM_STAGES)
-    chosen = systematic(key_look, temper(look.score(star), 64.0), NUM_ADAPT)
-    mixture = fit_mixture(key_fit, look.x[chosen], jnp.zeros(NUM_ADAPT, look.x.dtype))
+    chosen = systematic(key_look, temper(look.score(problem, star, sky), 64.0), NUM_ADAPT)
+    first = fit_mixture(key_fit, look.x[chosen], jnp.zeros(NUM_ADAPT, look.x.dtype))
 
     def stage(mixture, key):
         key_sample, key_fit = jax.random.split(key)
-        wide = widen(mixture)
-        x = wide.sample(key_sample, NUM_ADAPT)
+        proposal = _join(widen(mixture), first, _FIRST_ADAPTING)
+        x = proposal.sample(key_sample, NUM_ADAPT)
         log_target = jax.vmap(lambda x: problem.log_target_roughly(star, sky, x))(x)
-        log_weight = log_target - jax.vmap(wide.log_prob)(x)
+        log_weight = log_target - jax.vmap(proposal.log_prob)(x)
         log_weight = jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf)
         return fit_mixture(key_fit, x, temper(log_weight, 0.2 * NUM_ADAPT)), None
 
-    mixture, _ = jax.lax.scan(stage, mixture, jnp.stack(key_stages))
-    return widen(mixture)
+    mixture, _ = jax.lax.scan(stage, first, jnp.stack(key_stages))
+    return _join(widen(mixture), first, _FIRST_AT_LAST)
+
+
+def _join(one: GaussianMixture, other: GaussianMixture, share: float) -> GaussianMixture:
+    """Both mixtures, of which the other has this share."""
+    joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), one, other)
+    log_weight = jnp.concatenate([one.log_weight + np.log(1 - share), other.log_weight + np.log(share)])
+    return GaussianMixture(log_weight, joined.mean, joined.cholesky, joined.whitener)
