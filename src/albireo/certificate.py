@@ -18,7 +18,7 @@ from albireo.model.domain import MIN_DENSITY_ABSOLUTE, MIN_DENSITY_COLOR, Domain
 from albireo.priors import Prior, sightline
 from albireo.samplers import Batch, Problem
 
-_NUM_DOMAIN_DRAWS = 32
+_NUM_DOMAIN_DRAWS = 16
 # Flags that hold for a star without a posterior too.
 _OF_INPUT = (Flag.NOT_SAMPLED, Flag.FEW_BANDS, Flag.BAD_INPUT)
 

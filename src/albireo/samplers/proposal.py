@@ -23,7 +23,7 @@ from albireo.samplers.base import Problem
 
 NUM_LOOK = 1 << 14
 NUM_ADAPT = 512
-NUM_STAGES = 4
+NUM_STAGES = 6
 NUM_COMPONENTS = 8
 NUM_EM = 6
 _REFERENCE_MU = 10.0
