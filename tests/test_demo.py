@@ -39,7 +39,7 @@ def test_demo_prints_ours_beside_the_published_labels(printed, folder):
         assert line.startswith(ours["name"])
         assert f"{ours['teff_p50']:.0f} ± {ours['teff_std']:.0f}" in line
         assert f"{theta[0]:.0f} ± {err:.0f}" in line
-        assert f"{ours['distance_p50']:.1f} ±" in line
+        assert f"{ours['distance_p50']:.2f} ±" in line
     text = "\n".join(printed)
     assert f"all {N_STAR} stars" in text
     assert all(f"  {label:5} median difference" in text for label in ("teff", "logg", "feh"))
