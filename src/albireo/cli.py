@@ -122,22 +122,15 @@ def infer_command(
 
     check_output(output, resume=resume)
     from albireo.inference import infer
-    from albireo.model import load_model, model_path
-    from albireo.priors import load_prior
     from albireo.progress import progress_bar
-    from albireo.samplers import SAMPLERS
 
-    if sampler not in SAMPLERS:
-        raise UserError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}.")
-    loaded_model = load_model(model)
-    loaded_prior, configured = load_prior(prior, loaded_model), SAMPLERS[sampler]()
-    catalog = Catalog.read(input_path, bands=loaded_model.bands, labels=loaded_model.labels, rows=selected)
+    problem, described = _load_problem(model, prior, sampler)
+    bands, labels = problem["model"].bands, problem["model"].labels
+    catalog = Catalog.read(input_path, bands=bands, labels=labels, rows=selected)
     catalog = _prepare_stars(catalog, limit, without or [], floor_in_errors, error_floor)
     settings = {
         "input": _fingerprint(input_path),
-        "model": _fingerprint(model_path(model)),
-        "prior": _fingerprint(prior) | {"values": _digest(loaded_prior)},
-        "sampler": repr(configured),
+        **described,
         "seed": seed,
         "limit": limit,
         "rows": rows,
@@ -146,11 +139,10 @@ def infer_command(
         "floor_in_errors": floor_in_errors,
         "spread": spread,
     }
-    inferring = {"model": loaded_model, "prior": loaded_prior, "sampler": configured, "spread": spread, "seed": seed}
     with progress_bar("inferring", len(catalog), "stars") as progress:
         infer_in_chunks(
             catalog,
-            lambda stars: infer(stars, **inferring, progress=progress),
+            lambda stars: infer(stars, **problem, spread=spread, seed=seed, progress=progress),
             output,
             settings,
             resume=resume,
@@ -158,6 +150,24 @@ def infer_command(
             skipped=progress,
         )
     typer.echo(f"{len(catalog)} stars in {output / 'summary.parquet'}")
+
+
+def _load_problem(model: str, prior: str, sampler: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Model, prior and sampler by name or path; and what a run records of them."""
+    from albireo.model import load_model, model_path
+    from albireo.priors import load_prior
+    from albireo.samplers import SAMPLERS
+
+    if sampler not in SAMPLERS:
+        raise UserError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}.")
+    loaded = load_model(model)
+    problem = {"model": loaded, "prior": load_prior(prior, loaded), "sampler": SAMPLERS[sampler]()}
+    described = {
+        "model": _fingerprint(model_path(model)),
+        "prior": _fingerprint(prior) | {"values": _digest(problem["prior"])},
+        "sampler": repr(problem["sampler"]),
+    }
+    return problem, described
 
 
 def _parse_rows(rows: str | None) -> slice | None:
@@ -424,31 +434,15 @@ def calibrate_command(
     if held:
         raise UserError(f"{output} already holds {held[0]}; choose another folder.")
     from albireo.calibration import judge, simulate
-    from albireo.model import load_model, model_path
-    from albireo.priors import load_prior
     from albireo.progress import progress_bar
-    from albireo.samplers import SAMPLERS
 
-    if sampler not in SAMPLERS:
-        raise UserError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}.")
-    loaded_model, configured = load_model(model), SAMPLERS[sampler]()
-    loaded_prior = load_prior(prior, loaded_model)
+    problem, described = _load_problem(model, prior, sampler)
     shares = {"with_parallax": with_parallax, "with_position": with_position}
     with progress_bar("simulating", num_stars, "stars") as progress:
-        simulation = simulate(loaded_model, loaded_prior, num_stars, seed=seed, **shares, progress=progress)
+        simulation = simulate(problem["model"], problem["prior"], num_stars, seed=seed, **shares, progress=progress)
     with progress_bar("inferring", num_stars, "stars") as progress:
-        calibration = judge(
-            simulation, model=loaded_model, prior=loaded_prior, sampler=configured, seed=seed, progress=progress
-        )
-    settings = {
-        "model": _fingerprint(model_path(model)),
-        "prior": _fingerprint(prior),
-        "sampler": repr(configured),
-        "num_stars": num_stars,
-        "seed": seed,
-        **shares,
-    }
-    calibration.save(output, settings)
+        calibration = judge(simulation, **problem, seed=seed, progress=progress)
+    calibration.save(output, {**described, "num_stars": num_stars, "seed": seed, **shares})
     for line in calibration.lines():
         typer.echo(line)
     typer.echo(f"\n{output}: {', '.join(FILES)}")

@@ -185,7 +185,7 @@ class Posterior:
 
         problem, catalog = self._problem(), catalog_of(self.tree)
         new = load_prior(prior, problem.model)
-        group = self._sampled()
+        group = self.sampled()
         # As one chain, for weighted draws of several chains are no chains any more.
         theta, mu, reddening = draws_of(group, problem.model.labels)
         shape = (len(self), 1, -1)
@@ -215,7 +215,7 @@ class Posterior:
         from astropy.table import QTable
 
         table = QTable({"star": np.asarray(self.tree["posterior"]["star"])})
-        group = self._sampled()
+        group = self.sampled()
         weight = np.exp(flat(group["log_weight"])) if "log_weight" in group else None
         for name in self.variables:
             columns = summarise(flat(group[name]), weight)
@@ -290,7 +290,7 @@ class Posterior:
         groups = {name: node.to_dataset() for name, node in self.tree.children.items()}
         return groups if self.problem is None else groups | {"log_likelihood": self.log_likelihood()}
 
-    def _sampled(self) -> xr.Dataset:
+    def sampled(self) -> xr.Dataset:
         """The draws as they were sampled, with `log_weight` where they are weighted."""
         name = "weighted_posterior" if "weighted_posterior" in self.tree.children else "posterior"
         return self.tree[name].to_dataset()

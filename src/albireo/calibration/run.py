@@ -104,9 +104,8 @@ def _known(simulation: Simulation) -> dict[str, np.ndarray]:
 
 def _rank(posterior: Posterior, truth: Table, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Transform and median of every variable, and flags, of every star."""
-    weighted = "weighted_posterior" in posterior.tree.children
-    group = posterior.tree["weighted_posterior" if weighted else "posterior"].to_dataset()
-    weight = np.exp(flat(group["log_weight"])) if weighted else None
+    group = posterior.sampled()
+    weight = np.exp(flat(group["log_weight"])) if "log_weight" in group else None
     effective = _effective(posterior, flat(group["distance_modulus"]).shape[1])
     columns: dict[str, np.ndarray] = {"flags": posterior.flags, "effective": effective}
     for name in truth.colnames:

@@ -14,7 +14,7 @@ import numpy as np
 
 from albireo.errors import UserError
 from albireo.training.config import TrainingConfig
-from albireo.training.dataset import TrainingSet
+from albireo.training.dataset import PER_STAR, TrainingSet
 from albireo.training.history import Epoch
 
 
@@ -76,16 +76,6 @@ def _fingerprint(training_set, config):
     """A hash of the stars and of the configuration."""
     described = config.to_dict(), training_set.bands, training_set.labels, training_set.num_rows
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-    for name in (
-        "row",
-        "theta",
-        "theta_cov",
-        "mag",
-        "mag_err",
-        "parallax",
-        "parallax_err",
-        "reddening",
-        "reddening_err",
-    ):
+    for name in PER_STAR:
         digest.update(np.ascontiguousarray(getattr(training_set, name)).tobytes())
     return digest.hexdigest()

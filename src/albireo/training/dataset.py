@@ -132,7 +132,7 @@ class TrainingSet:
 
     def __getitem__(self, index: Any) -> "TrainingSet":
         """The stars of an index array, a mask or a slice."""
-        arrays = {name: getattr(self, name)[index] for name in _PER_STAR}
+        arrays = {name: getattr(self, name)[index] for name in PER_STAR}
         given = {name: getattr(self, name) for name in ("survey", "reddening_source")}
         words = {name: None if values is None else values[index] for name, values in given.items()}
         return dataclasses.replace(self, **arrays, **words)
@@ -162,7 +162,7 @@ class TrainingSet:
         }
 
 
-_PER_STAR = (
+PER_STAR = (
     "theta",
     "theta_cov",
     "mag",
