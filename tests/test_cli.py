@@ -14,7 +14,7 @@ from albireo import cli
 from albireo.catalog import Catalog
 from albireo.posterior import Posterior
 
-STARS = Path(cli.__file__).parent / "data" / "planet_hosts.ecsv"
+STARS = Path(cli.__file__).parents[1] / "data" / "planet_hosts.ecsv"
 N_STAR = 4  # with the few of other tests one batch size, hence one compilation
 
 

@@ -1,0 +1,77 @@
+"""The command line's application, the options that several commands share, and what they have in common."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from albireo.errors import UserError
+
+app = typer.Typer(
+    help="What stars are, how far away they are and how much dust lies in front of them, from their photometry.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Input = Annotated[Path, typer.Argument(help="Table of stars: FITS, Parquet, ECSV, CSV or VOTable.", metavar="INPUT")]
+OutputFolder = Annotated[Path, typer.Option("--output", "-o", help="Folder to write.", metavar="DIR")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random numbers.")]
+FLOOR_IN_ERRORS = "Floor that the table's errors of magnitudes hold in quadrature; it is taken off."
+FloorInErrors = Annotated[float, typer.Option(min=0, help=FLOOR_IN_ERRORS, metavar="MAG")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def say(message: str) -> None:
+    """Print a line to standard error."""
+    typer.echo(" ".join(message.split()), err=True)
+
+
+def fingerprint(source: str | Path) -> dict[str, str]:
+    """A name, or a file's path and contents: what must not change while a run is resumed."""
+    path = Path(source)
+    if not path.is_file():
+        return {"name": str(source)}
+    with path.open("rb") as file:
+        return {"path": str(path.resolve()), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def digest(tree: Any) -> str:
+    """A hash of all numbers in an object, wherever they were read from."""
+    import jax
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def load_problem(model: str, prior: str, sampler: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Model, prior and sampler by name or path; and what a run records of them."""
+    from albireo.model import load_model, model_path
+    from albireo.priors import load_prior
+    from albireo.samplers import SAMPLERS
+
+    if sampler not in SAMPLERS:
+        raise UserError(f"there is no sampler {sampler!r}; choose one of {', '.join(SAMPLERS)}.")
+    loaded = load_model(model)
+    problem = {"model": loaded, "prior": load_prior(prior, loaded), "sampler": SAMPLERS[sampler]()}
+    described = {
+        "model": fingerprint(model_path(model)),
+        "prior": fingerprint(prior) | {"values": digest(problem["prior"])},
+        "sampler": repr(problem["sampler"]),
+    }
+    return problem, described
+
+
+def check_output_file(output: Path, what: str, *, overwrite: bool) -> None:
+    """Refuse a file that cannot be written, before the work that it is to hold."""
+    if output.is_dir() or not output.absolute().parent.is_dir():
+        raise UserError(f"the {what} {output} cannot be written; give the path of a file in an existing folder.")
+    if not os.access(output.absolute().parent, os.W_OK):
+        raise UserError(f"the {what} {output} cannot be written: no permission; choose another folder.")
+    if output.exists() and not overwrite:
+        raise UserError(f"the {what} {output} is already there; choose another name, or add --overwrite.")

@@ -1,0 +1,158 @@
+"""Commands that infer stars."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from albireo.cli.app import FloorInErrors, Input, OutputFolder, Seed, app, fingerprint, load_problem
+from albireo.errors import UserError
+
+if TYPE_CHECKING:
+    from albireo.catalog import Catalog
+
+
+@app.command("infer")
+def infer_command(
+    input_path: Input,
+    output: OutputFolder,
+    model: Annotated[str, typer.Option(help="`default`, or the path of a trained model.")] = "default",
+    prior: Annotated[str, typer.Option(help="A name that `albireo priors` lists, or a TOML file.")] = "milky-way",
+    sampler: Annotated[str, typer.Option(help="`nuts`, `nested` or `importance`.")] = "nuts",
+    seed: Seed = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take the first N stars.", metavar="N")] = None,
+    rows: Annotated[str | None, typer.Option(help="Take the rows from A up to, not with, B.", metavar="A:B")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Leave out `parallax` or a band; may be repeated.", metavar="NAME")
+    ] = None,
+    error_floor: Annotated[
+        float, typer.Option(min=0, help="Add so much in quadrature to every magnitude's error.", metavar="MAG")
+    ] = 0.0,
+    floor_in_errors: FloorInErrors = 0.0,
+    spread: Annotated[bool, typer.Option("--spread", help="Allow for the error of the model's own network.")] = False,
+    draws: Annotated[bool, typer.Option("--draws", help="Write posterior.nc for any number of stars.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.")] = False,
+) -> None:
+    """Infer labels, distance and reddening of every star: DIR/summary.parquet, and posterior.nc for up to 200 stars."""
+    selected = _parse_rows(rows)
+    from albireo.catalog import Catalog
+    from albireo.scale.chunks import SMALL_RUN, check_output, infer_in_chunks
+
+    check_output(output, resume=resume)
+    from albireo.inference import infer
+    from albireo.progress import progress_bar
+
+    problem, described = load_problem(model, prior, sampler)
+    bands, labels = problem["model"].bands, problem["model"].labels
+    catalog = Catalog.read(input_path, bands=bands, labels=labels, rows=selected)
+    catalog = _prepare_stars(catalog, limit, without or [], floor_in_errors, error_floor)
+    settings = {
+        "input": fingerprint(input_path),
+        **described,
+        "seed": seed,
+        "limit": limit,
+        "rows": rows,
+        "without": without or [],
+        "error_floor": error_floor,
+        "floor_in_errors": floor_in_errors,
+        "spread": spread,
+    }
+    with progress_bar("inferring", len(catalog), "stars") as progress:
+        infer_in_chunks(
+            catalog,
+            lambda stars: infer(stars, **problem, spread=spread, seed=seed, progress=progress),
+            output,
+            settings,
+            resume=resume,
+            keep_draws=draws or len(catalog) <= SMALL_RUN,
+            skipped=progress,
+        )
+    typer.echo(f"{len(catalog)} stars in {output / 'summary.parquet'}")
+
+
+def _parse_rows(rows: str | None) -> slice | None:
+    if rows is None:
+        return None
+    match = re.fullmatch(r"(\d*):(\d*)", rows)
+    start, stop = (int(number) if number else None for number in match.groups()) if match else (0, 0)
+    if stop is not None and stop <= (start or 0):
+        raise UserError(f"--rows must be A:B with row numbers A < B, counted from 0; got {rows!r}.")
+    return slice(start, stop)
+
+
+def _prepare_stars(
+    catalog: "Catalog", limit: int | None, without: list[str], floor_in_errors: float, error_floor: float
+) -> "Catalog":
+    catalog = catalog[:limit]
+    for name in without:
+        catalog = catalog.without(name)
+    return catalog.without_error_floor(floor_in_errors).with_error_floor(error_floor)
+
+
+@app.command("demo")
+def demo_command(
+    output: OutputFolder = Path("albireo-demo"),
+    stars: Annotated[int, typer.Option(min=1, help="How many of the bundled stars.", metavar="N")] = 100,
+) -> None:
+    """Infer bundled planet-host stars, compare with published labels, and draw figures."""
+    from albireo.scale.chunks import check_output
+
+    check_output(output, resume=False)
+    from albireo.demo import run_demo
+    from albireo.progress import progress_bar
+
+    with progress_bar("inferring", stars, "stars") as progress:
+        run_demo(output, stars, progress)
+
+
+@app.command("calibrate")
+def calibrate_command(
+    output: OutputFolder,
+    model: Annotated[str, typer.Option(help="`default`, or the path of a trained model.")] = "default",
+    prior: Annotated[str, typer.Option(help="A name that `albireo priors` lists, or a TOML file.")] = "milky-way",
+    sampler: Annotated[str, typer.Option(help="`nuts`, `nested` or `importance`.")] = "importance",
+    num_stars: Annotated[int, typer.Option(min=1, help="Stars to simulate.", metavar="N")] = 1000,
+    seed: Seed = 0,
+    with_parallax: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the stars that have a parallax.", metavar="FRACTION")
+    ] = 0.5,
+    with_position: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the stars whose position is known.", metavar="FRACTION")
+    ] = 1.0,
+) -> None:
+    """Simulate stars from the prior, infer them, and see whether the posteriors are as wide as they say.
+
+    DIR gets calibration.json, .ecsv and .png, and calibration-stars.parquet with data, truth and rank of every star.
+    """
+    from albireo.calibration.report import FILES
+    from albireo.scale.chunks import check_output
+
+    check_output(output, resume=False)
+    held = [name for name in FILES if (output / name).exists()]
+    if held:
+        raise UserError(f"{output} already holds {held[0]}; choose another folder.")
+    from albireo.calibration import judge, simulate
+    from albireo.progress import progress_bar
+
+    problem, described = load_problem(model, prior, sampler)
+    shares = {"with_parallax": with_parallax, "with_position": with_position}
+    with progress_bar("simulating", num_stars, "stars") as progress:
+        simulation = simulate(problem["model"], problem["prior"], num_stars, seed=seed, **shares, progress=progress)
+    with progress_bar("inferring", num_stars, "stars") as progress:
+        calibration = judge(simulation, **problem, seed=seed, progress=progress)
+    calibration.save(output, {**described, "num_stars": num_stars, "seed": seed, **shares})
+    for line in calibration.lines():
+        typer.echo(line)
+    typer.echo(f"\n{output}: {', '.join(FILES)}")
+
+
+@app.command("priors")
+def priors_command() -> None:
+    """List the priors known by name."""
+    from albireo.priors import list_priors
+
+    priors = list_priors()
+    width = max(len(name) for name, _ in priors)
+    for name, description in priors:
+        typer.echo(f"{name:{width}}  {description}")
