@@ -102,15 +102,28 @@ class Cut(eqx.Module):
         return getattr(self.prior, name)
 
 
+# Of the same form as the default, so that it needs no other compiled code.
+DUSTIER = """extends = "milky-way"
+description = "More halo, more dust"
+[distance.components.halo]
+fraction = 0.1
+[dust]
+midplane_mag_per_kpc = 1.0
+"""
+
+
 @pytest.mark.parametrize("result", ["weighted", "chains"])
 def test_another_prior_afterwards_is_that_prior_from_the_start(result, request, model, hosts, tmp_path):
+    other = tmp_path / "other.toml"
+    other.write_text(DUSTIER)
     posterior = request.getfixturevalue(result)
     posterior.save(tmp_path / "posterior.nc")
     loaded = Posterior.load(tmp_path / "posterior.nc", model=model, prior="milky-way")
-    ours = loaded.reweight("edsd").summary()
-    direct = infer(hosts, model=model, prior="edsd", sampler=QUICK, seed=3).summary()
+    ours = loaded.reweight(other).summary()
+    direct = infer(hosts, model=model, prior=other, sampler=QUICK, seed=3).summary()
     good = np.asarray(ours["k_hat"]) < 0.7
     assert good.sum() >= 2
+    assert np.max(np.asarray(ours["reddening_p50"] - loaded.summary()["reddening_p50"])) > 0.01
     for name in ("teff", "logg", "feh", "distance_modulus", "reddening"):
         low, middle, high = (np.asarray(direct[f"{name}_{p}"], float)[good] for p in ("p16", "p50", "p84"))
         shift = np.asarray(ours[f"{name}_p50"], float)[good] - middle

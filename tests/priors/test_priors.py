@@ -14,6 +14,7 @@ from albireo.priors.base import log_prob_without_reddening
 from albireo.priors.distance import beyond, grid, interpolate
 from stars import to_double
 
+NUM_DRAWS = 20_000
 NAMES = ("edsd", "flat", "milky-way", "milky-way-isochrones")
 POSITIONS = ((0.0, 5.0), (200.0, -60.0), (np.nan, np.nan))
 
@@ -33,8 +34,8 @@ def sky(request, prior):
 
 
 @eqx.filter_jit
-def draw(prior, sky, num_samples, seed):
-    return prior.sample(jax.random.key(seed), sky, num_samples)
+def draw(prior, sky, key):
+    return prior.sample(key, sky, NUM_DRAWS)
 
 
 def test_library_lists_every_file():
@@ -79,11 +80,12 @@ def test_prior_integrates_to_one(prior, sky):
 def log_prob_mu(prior, sky, mu):
     """log p(μ | sky), which the table along the sightline gives for all components together."""
 
-    @eqx.filter_jit
-    def f(sky, mu):
-        return logsumexp(interpolate(mu, sky.log_number)) - beyond(mu)
+    return np.asarray(log_prob_mu_of_table(sky.log_number, jnp.asarray(mu, jnp.float32)), float)
 
-    return np.asarray(jax.vmap(f, in_axes=(None, 0))(sky, jnp.asarray(mu, jnp.float32)), float)
+
+@jax.jit
+def log_prob_mu_of_table(log_number, mu):
+    return jax.vmap(lambda mu: logsumexp(interpolate(mu, log_number)) - beyond(mu))(mu)
 
 
 def test_distance_prior_integrates_to_one(prior, sky):
@@ -91,47 +93,53 @@ def test_distance_prior_integrates_to_one(prior, sky):
     assert np.trapezoid(np.exp(log_prob_mu(prior, sky, mu)), mu) == pytest.approx(1, abs=1e-3)
 
 
+@eqx.filter_jit
+def log_prob_reddening(prior, sky, mu, reddening):
+    return jax.vmap(prior.reddening_given_distance(mu, sky).log_prob)(reddening)
+
+
 def test_reddening_prior_integrates_to_one(prior, sky):
     reddening = np.linspace(0, 40, 400_001)
-
-    @eqx.filter_jit
-    def log_prob(prior, sky, mu, reddening):
-        return jax.vmap(prior.reddening_given_distance(mu, sky).log_prob)(reddening)
-
     for mu in (0.0, 5.0, 10.0, 15.0):
-        log_p = np.asarray(log_prob(prior, sky, jnp.float32(mu), jnp.asarray(reddening, jnp.float32)), float)
+        log_p = log_prob_reddening(prior, sky, jnp.float32(mu), jnp.asarray(reddening, jnp.float32))
+        log_p = np.asarray(log_p, float)
         assert np.trapezoid(np.exp(log_p), reddening) == pytest.approx(1, abs=2e-3)
 
 
 def test_samples_follow_the_density(prior, sky):
-    theta, mu, reddening = (np.asarray(a) for a in draw(prior, sky, 4000, 3))
+    theta, mu, reddening = (np.asarray(a) for a in draw(prior, sky, jax.random.key(3)))
     table = np.linspace(-8, 23, 20001)
     cumulative = np.cumsum(np.exp(log_prob_mu(prior, sky, table))) * (table[1] - table[0])
     assert stats.kstest(mu, lambda x: np.interp(x, table, cumulative)).pvalue > 0.001
 
-    def probability_below(mu, e):
+    uniform = probability_below(prior, sky, jnp.asarray(mu), jnp.asarray(reddening))
+    assert stats.kstest(np.asarray(uniform), "uniform").pvalue > 0.001
+    assert theta.shape == (NUM_DRAWS, 3)
+
+
+@eqx.filter_jit
+def probability_below(prior, sky, mu, reddening):
+    def one(mu, e):
         grid = jnp.linspace(0, 1, 400) * e
         p = jnp.exp(jax.vmap(prior.reddening_given_distance(mu, sky).log_prob)(grid))
         return jnp.trapezoid(p, grid)
 
-    uniform = jax.jit(jax.vmap(probability_below))(jnp.asarray(mu), jnp.asarray(reddening))
-    assert stats.kstest(np.asarray(uniform), "uniform").pvalue > 0.001
-    assert theta.shape == (4000, 3)
+    return jax.lax.map(lambda args: one(*args), (mu, reddening), batch_size=1000)
+
+
+@eqx.filter_jit
+def log_prob_given_mu(prior, sky, theta, mu):
+    def at(star):
+        theta, mu = star
+        return log_prob_without_reddening(prior, theta, mu, sky) - logsumexp(interpolate(mu, sky.log_number))
+
+    return jax.lax.map(at, (theta, mu), batch_size=4096)
 
 
 def test_label_samples_follow_the_label_density(prior):
     """E[f/p] over samples is the integral of f: for f a Gaussian, one, whatever its place."""
     sky = eqx.filter_jit(sightline)(prior, jnp.full(2, jnp.nan))
-    theta, mu, _ = draw(prior, sky, 20_000, 5)
-
-    @eqx.filter_jit
-    def log_prob_given_mu(prior, sky, theta, mu):
-        def at(star):
-            theta, mu = star
-            return log_prob_without_reddening(prior, theta, mu, sky) - logsumexp(interpolate(mu, sky.log_number))
-
-        return jax.lax.map(at, (theta, mu), batch_size=4096)
-
+    theta, mu, _ = draw(prior, sky, jax.random.key(5))
     log_p = np.asarray(log_prob_given_mu(prior, sky, theta, mu), float)
     for center in ((5500.0, 4.4, -0.2), (4500.0, 4.6, -0.2)):
         f = stats.multivariate_normal(center, np.diag([150.0, 0.08, 0.12]) ** 2).pdf(np.asarray(theta))
@@ -139,15 +147,20 @@ def test_label_samples_follow_the_label_density(prior):
         assert ratio.mean() == pytest.approx(1, abs=4 * ratio.std() / np.sqrt(ratio.size))
 
 
+@eqx.filter_jit
+def log_prob_and_gradient(prior, sky, point):
+    return jax.value_and_grad(lambda v: prior.log_prob(v[:3], v[3], v[4], sky))(point)
+
+
 def test_gradient_matches_finite_differences(prior, sky):
     with jax.enable_x64(True):
         prior64, sky64 = to_double(prior), to_double(sky)
-        point = jnp.array([5500.0, 4.3, -0.2, 9.03, 0.2])
-        f = eqx.filter_jit(lambda v: prior64.log_prob(v[:3], v[3], v[4], sky64))
-        gradient = jax.grad(f)(point)
+        point = np.array([5500.0, 4.3, -0.2, 9.03, 0.2])
+        gradient = np.asarray(log_prob_and_gradient(prior64, sky64, point)[1])
         for i, step in enumerate((0.1, 1e-4, 1e-4, 1e-4, 1e-4)):
-            shift = step * jnp.eye(5)[i]
-            numerical = (f(point + shift) - f(point - shift)) / (2 * step)
+            shift = step * np.eye(5)[i]
+            above, below = (log_prob_and_gradient(prior64, sky64, point + sign * shift)[0] for sign in (1, -1))
+            numerical = (above - below) / (2 * step)
             assert gradient[i] == pytest.approx(float(numerical), rel=1e-4, abs=1e-5)
 
 
@@ -156,7 +169,7 @@ def test_unknown_position_is_the_average_over_the_sky(milky_way):
     rng = np.random.default_rng(2)
     positions = np.stack([rng.uniform(0, 360, 3000), np.degrees(np.arcsin(rng.uniform(-1, 1, 3000)))], axis=1)
     mu = jnp.asarray(grid(), jnp.float32)
-    numbers = jax.vmap(lambda p: jax.vmap(lambda m: milky_way.distance.log_number(m, p))(mu))(
+    numbers = jax.jit(jax.vmap(lambda p: jax.vmap(lambda m: milky_way.distance.log_number(m, p))(mu)))(
         jnp.asarray(positions, jnp.float32)
     )
     average = np.exp(np.asarray(numbers, float)).sum(axis=-1).mean(axis=0)

@@ -44,6 +44,7 @@ def test_toml_sets_what_it_names_and_round_trips(tmp_path):
         ("average = 1.0", "average"),
         ('preset = "best"', "best"),
         ("update_reddening = 1", "update_reddening"),
+        ("members = 1", "members must be 0, or at least 2"),
         ("epochs = ", "train.toml"),
     ],
 )

@@ -100,7 +100,11 @@ def test_outliers_are_excluded(stars, true_model):
 @pytest.mark.parametrize(
     ("bands", "labels"),
     [
-        (("gaia_g", "2mass_j", "2mass_h", "2mass_ks", "wise_w1", "wise_w2"), ("teff", "logg", "feh")),
+        pytest.param(
+            ("gaia_g", "2mass_j", "2mass_h", "2mass_ks", "wise_w1", "wise_w2"),
+            ("teff", "logg", "feh"),
+            marks=pytest.mark.science,
+        ),
         (("2mass_j", "gaia_g", "gaia_rp"), ("teff", "logg", "feh", "alpha_fe")),
     ],
 )

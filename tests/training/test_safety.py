@@ -32,6 +32,7 @@ SMALL = TrainingConfig(
     average=0.9,
     chi2_cut_iterations=3,
     density_components=2,
+    members=2,
 )
 
 

@@ -6,11 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from albireo.errors import UserError
 from albireo.model.network import to_colors
-from albireo.training import TrainingConfig, train
+from albireo.training import train
 
 from .test_loop import QUICK
+
+pytestmark = pytest.mark.science
 
 MEMBERS = dataclasses.replace(QUICK, members=5, iterations=3, refine_epochs=8)
 
@@ -49,8 +50,3 @@ def test_members_leave_the_models_own_network_as_it_is(stars, ensemble, true_mod
     difference, _ = errors(ensemble, alone, stars.theta)
     # Not bit for bit: sums are taken in another order, and training amplifies that.
     assert (np.sqrt(np.mean(difference**2, axis=0)) < np.sqrt(np.mean(spread**2, axis=0))).all()
-
-
-def test_one_member_makes_no_spread():
-    with pytest.raises(UserError, match="members must be 0, or at least 2"):
-        TrainingConfig(members=1)

@@ -114,6 +114,7 @@ def _parallax_and(band_index):
     return jnp.concatenate([jnp.zeros(1, int), 1 + jnp.asarray(band_index)])
 
 
+@jax.jit
 def _kernel_sum(theta, center, count, bandwidth):
     z = (theta[..., None, :] - center) / bandwidth
     return jnp.exp(-0.5 * jnp.sum(z**2, axis=-1)) @ count

@@ -69,6 +69,7 @@ class GaussianMixture(eqx.Module):
         whitener = np.linalg.inv(cholesky)
         return cls(jnp.asarray(log_weight), jnp.asarray(mean), jnp.asarray(cholesky), jnp.asarray(whitener))
 
+    @eqx.filter_jit
     def log_prob(self, theta: Float[Array, " label"]) -> Float[Array, ""]:
         """Logarithm of the density per unit label volume, of one point."""
         return logsumexp(self.log_components(theta))
@@ -80,6 +81,7 @@ class GaussianMixture(eqx.Module):
         log_norm = log_det - 0.5 * theta.size * jnp.log(2 * jnp.pi)
         return self.log_weight + log_norm - 0.5 * jnp.sum(z**2, axis=-1)
 
+    @eqx.filter_jit
     def sample(self, key: PRNGKeyArray, num_samples: int) -> Float[Array, "sample label"]:
         """Independent draws."""
         key_component, key_normal = jax.random.split(key)

@@ -11,6 +11,8 @@ has neither.
 """
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import equinox as eqx
@@ -69,12 +71,7 @@ class StellarModel(eqx.Module):
         hidden: Sequence[int] = (32, 32),
     ) -> "StellarModel":
         """An untrained model: Glorot-uniform kernels, zero biases, R = 1 everywhere."""
-        sizes = [len(labels), *hidden, len(bands)]
-        glorot = jax.nn.initializers.glorot_uniform()
-        layers = tuple(
-            Dense(glorot(k, (n_in, n_out)), jnp.zeros(n_out))
-            for k, n_in, n_out in zip(jax.random.split(key, len(sizes) - 1), sizes[:-1], sizes[1:], strict=True)
-        )
+        layers = _initialise_layers(key, (len(labels), *hidden, len(bands)))
         extinction = Dense(jnp.zeros((len(labels), len(bands))), jnp.zeros(len(bands)))
         return cls(layers, extinction, jnp.asarray(label_median), jnp.asarray(label_std), tuple(bands), tuple(labels))
 
@@ -88,14 +85,17 @@ class StellarModel(eqx.Module):
         """x = (θ − median)/std: the network's input."""
         return (theta - self.label_median) / self.label_std
 
+    @eqx.filter_jit
     def absolute_magnitudes(self, theta: Float[Array, "*batch label"]) -> Float[Array, "*batch band"]:
         """M(θ): unreddened magnitudes at 10 pc [mag]."""
         return network(self.layers, self.standardise(theta))
 
+    @eqx.filter_jit
     def extinction_vector(self, theta: Float[Array, "*batch label"]) -> Float[Array, "*batch band"]:
         """R(θ): extinction per unit reddening in every band [mag/mag]."""
         return jnp.exp(self.extinction(self.standardise(theta)))
 
+    @eqx.filter_jit
     def magnitudes(
         self,
         theta: Float[Array, "*batch label"],
@@ -148,3 +148,10 @@ class StellarModel(eqx.Module):
             None if self.spread is None else self.spread.select_bands(index),
             self.metadata,
         )
+
+
+@partial(jax.jit, static_argnums=1)
+def _initialise_layers(key: PRNGKeyArray, sizes: tuple[int, ...]) -> tuple[Dense, ...]:
+    glorot = jax.nn.initializers.glorot_uniform()
+    keys = jax.random.split(key, len(sizes) - 1)
+    return tuple(Dense(glorot(k, shape), jnp.zeros(shape[1])) for k, shape in zip(keys, pairwise(sizes), strict=True))

@@ -119,6 +119,7 @@ def _run_chain(settings: NUTS, problem: Problem, star: Star, sky: Any, space: _S
     """Warm up, adapting the step size by dual averaging (Hoffman & Gelman 2014, section 3.2), then draw."""
     init, update, final = dual_averaging_adaptation(_TARGET_ACCEPTANCE)
 
+    @jax.jit
     def log_density(z):
         return problem.log_target(star, sky, space.x(z))
 

@@ -120,7 +120,7 @@ def sweep(function, model: StellarModel, stars: Star, chunk: int = CHUNK):
     """
     num = len(stars.theta)
     with jax.enable_x64(True):
-        model = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), model)
+        model = jax.tree.map(lambda a: np.asarray(a, np.float64), model)
         parts = []
         for start in range(0, num, chunk):
             rows = np.minimum(np.arange(start, start + chunk), num - 1)

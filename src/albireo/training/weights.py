@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Int
 
 from albireo.model.network import Dense
@@ -23,10 +24,10 @@ def with_weights(model: StellarModel, weights: Weights) -> StellarModel:
 
 def first_not_finite(weights: Weights) -> int:
     """The first network that holds a value that is not finite; 0 if all are sound."""
-    sound = [jnp.all(jnp.isfinite(a), axis=tuple(range(1, a.ndim))) for a in jax.tree.leaves(weights)]
-    return int(jnp.argmin(jnp.stack(sound).all(axis=0)))
+    sound = [np.isfinite(a).reshape(len(a), -1).all(axis=1) for a in map(np.asarray, jax.tree.leaves(weights))]
+    return int(np.argmin(np.all(sound, axis=0)))
 
 
 def one_of(weights: Weights, index: Int | slice) -> Weights:
     """One network of several, or a slice of them."""
-    return jax.tree.map(lambda a: a[index], weights)
+    return jax.tree.map(lambda a: jnp.asarray(np.asarray(a)[index]), weights)
