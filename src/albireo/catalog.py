@@ -244,10 +244,21 @@ def _magnitudes(columns: Columns, band: str):
         )
     _check_errors(err, f"{band}_err")
     mag = _without_marks(mag, np.abs(mag))
+    outside = impossible_magnitudes(mag, f"column {band}")
+    bad = outside | (~np.isnan(mag) & (np.isinf(err) | (err <= 0)))
+    return _valid(np.where(outside, np.nan, mag), err, bad)
+
+
+def impossible_magnitudes(mag: Float[np.ndarray, " value"], where: str) -> Bool[np.ndarray, " value"]:
+    """Which magnitudes no star has.
+
+    Raises:
+        UserError: most of them are such, or so bright that they are fluxes.
+    """
     given = ~np.isnan(mag)
     outside = given & ~((mag >= _MAG_RANGE[0]) & (mag <= _MAG_RANGE[1]))
-    _refuse_fluxes(mag, f"column {band}", always=2 * outside.sum() > given.sum())
-    return _valid(np.where(outside, np.nan, mag), err, outside | (given & (np.isinf(err) | (err <= 0))))
+    _refuse_fluxes(mag, where, always=2 * outside.sum() > given.sum())
+    return outside
 
 
 def _without_marks(value: Float[np.ndarray, " star"], mark: Float[np.ndarray, " star"]) -> Float[np.ndarray, " star"]:
@@ -317,15 +328,18 @@ def known_labels(columns: Columns, labels: tuple[str, ...], n_star: int):
         theta[:, i] = _without_marks(np.where(np.isfinite(value), value, np.nan), -value)
         with np.errstate(over="ignore"):  # an error too large to square is infinite
             variance[:, i] = np.where(np.isfinite(err) & (err > 0), err**2, np.nan)
+    diagonal = np.where(np.eye(len(labels), dtype=bool), variance[:, :, None], 0.0)
     if not columns.find("theta_cov"):
-        return theta, np.where(np.eye(len(labels), dtype=bool), variance[:, :, None], 0.0)
+        return theta, diagonal
     cov = columns.floats("theta_cov", one_value=False)
     if cov.shape != (n_star, len(labels), len(labels)):
         raise UserError(
             f"column theta_cov must hold a {len(labels)} by {len(labels)} matrix a row, for {', '.join(labels)}; "
             f"got shape {cov.shape[1:]}."
         )
-    return theta, 0.5 * (cov + np.swapaxes(cov, 1, 2))  # single precision leaves it a little asymmetric
+    cov = 0.5 * (cov + np.swapaxes(cov, 1, 2))  # single precision leaves it a little asymmetric
+    # Of stacked tables, that of one survey may have covariances and that of another errors alone.
+    return theta, np.where(np.isnan(cov).all(axis=(1, 2), keepdims=True), diagonal, cov)
 
 
 def remove_error_floor(mag_err: Float[np.ndarray, "*shape"], floor: float) -> Float[np.ndarray, "*shape"]:
