@@ -1,11 +1,11 @@
 """Matching tables of stars, by position or by a table of neighbours (Green et al. 2021, section 3.4)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import astropy.units as u
 import numpy as np
-from astropy.table import Table, vstack
+from astropy.table import MaskedColumn, Table, vstack
 from jaxtyping import Float, Int, Shaped
 from scipy.spatial import cKDTree
 
@@ -37,6 +37,7 @@ class Match:
         separation: how far apart they are [arcsec]; NaN where a table of neighbours does not say.
         several: stars of the reference with more than one source to choose from.
         shared: sources that more than one star of the reference could have had.
+        moved: pairs for which the star was moved to the epoch of the source.
     """
 
     reference: Int[np.ndarray, " pair"]
@@ -44,6 +45,7 @@ class Match:
     separation: Float[np.ndarray, " pair"]
     several: int
     shared: int
+    moved: int = 0
 
 
 def match_positions(reference: Table, other: Table, radius: float) -> Match:
@@ -61,8 +63,8 @@ def match_positions(reference: Table, other: Table, radius: float) -> Match:
     Raises:
         UserError: a table has no positions.
     """
-    place, motion, epoch = _place(reference, "reference", moving=True)
-    source, _, source_epoch = _place(other, "other table", moving=False)
+    place, motion, epoch = _place(reference, "reference")
+    source, _, source_epoch = _place(other, "other table")
     stars, sources = (np.flatnonzero(np.isfinite(p).all(axis=1)) for p in (place, source))
     if not len(stars) or not len(sources):
         return _nearest_both_ways(stars[:0], sources[:0], np.zeros(0))
@@ -84,7 +86,9 @@ def match_positions(reference: Table, other: Table, radius: float) -> Match:
         separation = _separation(_moved(place[star], motion[star], elapsed), source[partner])
         close = separation <= radius
         pairs.append((star[close], partner[close], separation[close]))
-    return _nearest_both_ways(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
+    match = _nearest_both_ways(*(np.concatenate(part) for part in zip(*pairs, strict=True)))
+    elapsed = np.nan_to_num(source_epoch[match.other] - epoch[match.reference])
+    return replace(match, moved=int(np.sum((elapsed != 0) & (speed[match.reference] > 0))))
 
 
 def match_neighbours(reference: Table, other: Table, neighbours: Table) -> Match:
@@ -128,9 +132,9 @@ def add_columns(reference: Table, other: Table, match: Match) -> Table:
         added = _new_name(out, other, name)
         out[added] = _taken(other[name], row)
     out.meta = _joined_meta(reference, other)
-    if "extended" in other.colnames:
-        out = Table(out[~(np.asarray(other["extended"], bool)[row] & (row >= 0))])
-    return out
+    if "extended" not in other.colnames:
+        return out
+    return Table(out[~(np.asarray(other["extended"], bool)[row] & (row >= 0))])
 
 
 def match_tables(
@@ -165,11 +169,9 @@ def match_tables(
         stars = _stack(
             [_add(stars, table, name, radius, (neighbours or {}).get(name), counts) for name, table in spectra.items()]
         )
-    stars.meta["matches"] = counts
-    stars.meta["comments"] = [
-        *stars.meta.get("comments", []),
-        *(f"{name}: " + ", ".join(f"{num} {what}" for what, num in said.items()) for name, said in counts.items()),
-    ]
+    meta = dict(stars.meta or {})
+    said = [f"{name}: " + ", ".join(f"{num} {what}" for what, num in found.items()) for name, found in counts.items()]
+    stars.meta = meta | {"matches": counts, "comments": [*meta.get("comments", []), *said]}
     return stars
 
 
@@ -183,6 +185,7 @@ def _add(stars: Table, table: Table, name: str, radius, neighbours, counts) -> T
     out = add_columns(stars, table, match)
     counts[name] = {
         "matched": len(match.reference),
+        "of them moved to the epoch of the source": match.moved,
         "stars with several sources to choose from": match.several,
         "sources that several stars could have had": match.shared,
     }
@@ -209,7 +212,7 @@ def default_radius(table: Table) -> float:
     return INFRARED_RADIUS if infrared else RADIUS
 
 
-def _place(table: Table, what: str, *, moving: bool):
+def _place(table: Table, what: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Unit vectors of positions, proper motions [rad/yr] along the sky, and epochs [yr]."""
     columns = Columns(table)
     if not (columns.find("ra") and columns.find("dec")):
@@ -218,13 +221,10 @@ def _place(table: Table, what: str, *, moving: bool):
     if np.nanmax(np.abs(dec), initial=0) > np.pi / 2 * (1 + 1e-9):
         raise UserError(f"column dec of the {what} goes beyond ±90 deg; convert the positions to degrees.")
     place = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
-    epoch = columns.floats("ref_epoch", u.yr)
-    if not moving:
-        return place, None, epoch
     east = np.stack([-np.sin(ra), np.cos(ra), np.zeros_like(ra)], axis=1)
     north = np.stack([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)], axis=1)
     pmra, pmdec = (np.nan_to_num(columns.floats(name, u.mas / u.yr) * _MAS) for name in ("pmra", "pmdec"))
-    return place, east * pmra[:, None] + north * pmdec[:, None], epoch
+    return place, east * pmra[:, None] + north * pmdec[:, None], columns.floats("ref_epoch", u.yr)
 
 
 def _moved(place, motion, years):
@@ -283,14 +283,12 @@ def _taken(column, row):
     if taken.dtype.kind == "f":
         taken[row < 0] = np.nan
         return taken
-    from astropy.table import MaskedColumn
-
     mask = np.ma.getmaskarray(taken.data) | (row < 0).reshape(-1, *[1] * (taken.ndim - 1))
     return MaskedColumn(np.ma.getdata(taken.data), mask=mask, unit=taken.unit)
 
 
 def _joined_meta(reference: Table, other: Table) -> dict[str, Any]:
-    metas = [table.meta for table in (reference, other)]
+    metas = [dict(table.meta or {}) for table in (reference, other)]
     cuts = {survey: made for meta in metas for survey, made in meta.get("cuts", {}).items()}
     comments = [line for meta in metas for line in meta.get("comments", [])]
     return {"cuts": cuts, "comments": comments}

@@ -75,8 +75,7 @@ class Cut:
     Attributes:
         name: its name.
         keep: what it says, with the source.
-        passes: from the rows of a table, a mask of what passes: a value a row, or a value for every row and entry of
-            `blanks`.
+        passes: from the rows of a table, a mask of what passes: for every row, or for every row and entry of `blanks`.
         needs: columns that it looks at.
         removes: what becomes of the others: the "row" goes; the "values" named in `blanks` do; or the "star": the row
             stays without magnitudes, marked `extended`, so that matching can leave out the star that it belongs to.
@@ -93,11 +92,11 @@ class Cut:
     optional: bool = False
 
     def effect(self) -> str:
-        """What it does, in words."""
+        """What becomes of the others, in words."""
         return {
-            "row": "drops the row",
-            "values": f"blanks {', '.join(self.blanks)}",
-            "star": "blanks all bands and marks the star, which matching drops",
+            "row": "the row is dropped",
+            "values": f"the {'parallax' if self.blanks == ('parallax',) else 'band'} is blanked",
+            "star": "all bands are blanked and matching drops the star",
         }[self.removes]
 
 

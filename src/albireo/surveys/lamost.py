@@ -1,7 +1,8 @@
 """LAMOST DR5 as reduced by the Data-Driven Payne (Xiang et al. 2019).
 
 Columns: those of the published catalogue as the program behind Green et al. (2021) reads them
-(gregreen/data-driven-stars, scripts/query_ddpayne.py). SPECID, RA and DEC, and the names of VizieR J/ApJS/245/34, are from memory.
+(gregreen/data-driven-stars, scripts/query_ddpayne.py). SPECID, RA and DEC, and the names of VizieR J/ApJS/245/34, are
+from memory.
 """
 
 from albireo.surveys.base import Cut, Labels, Survey

@@ -129,9 +129,8 @@ def _read(table: Table, survey: Survey, without_cuts: set[str], *, error_floors:
 def _check_survey(rows: Rows) -> None:
     """Refuse a table that is not the survey's."""
     if not _is_release(rows):
-        epoch = np.nanmedian(rows.measured(rows.survey.epoch_column))
         raise UserError(
-            f"the epoch of this table is {epoch:g} and that of {rows.survey.name} is {rows.survey.epoch}; "
+            f"the epoch of this table is {_median_epoch(rows):g}, that of {rows.survey.name} {rows.survey.epoch}; "
             f"name the right release: {' or '.join(recognise(rows.table)) or 'none of these'}."
         )
     if _has_measurements(rows):
@@ -151,9 +150,16 @@ def _check_survey(rows: Rows) -> None:
 def _is_release(rows: Rows) -> bool:
     """Whether the epoch, where it tells releases apart and is given, is that of the survey."""
     survey = rows.survey
-    if not survey.epoch_is_release or rows.find(survey.epoch_column) is None:
+    if survey.epoch is None or not survey.epoch_is_release:
         return True
-    return bool(np.abs(np.nanmedian(rows.measured(survey.epoch_column)) - survey.epoch) < _SAME_EPOCH)
+    return bool(~(np.abs(_median_epoch(rows) - survey.epoch) > _SAME_EPOCH))
+
+
+def _median_epoch(rows: Rows) -> float:
+    """Of the table itself; NaN where it says none."""
+    epoch = rows.measured(rows.survey.epoch_column)
+    known = epoch[np.isfinite(epoch)]
+    return float(np.median(known)) if len(known) else np.nan
 
 
 def _has_measurements(rows: Rows) -> bool:
@@ -221,7 +227,7 @@ def _make_cuts(rows: Rows, out: Table, without: set[str]) -> tuple[Bool[np.ndarr
             _blank(out, tuple(rows.survey.bands), fails[:, None], keep)
         else:
             removed[cut.name] = _blank(out, cut.blanks, fails.reshape(len(rows), -1), keep)
-        comments.append(f"cut {cut.name}: {removed[cut.name]} removed, {cut.effect()} unless {cut.keep}")
+        comments.append(f"cut {cut.name}: {removed[cut.name]} removed ({cut.keep}, or else {cut.effect()})")
     if any(cut.removes == "star" for cut in rows.survey.cuts):
         out["extended"] = extended
     return keep, removed, comments
@@ -230,14 +236,15 @@ def _make_cuts(rows: Rows, out: Table, without: set[str]) -> tuple[Bool[np.ndarr
 def _blank(out: Table, names: tuple[str, ...], fails: Bool[np.ndarray, "row entry"], keep) -> int:
     """Set values to NaN; returns how many were there, of the rows still kept."""
     count = 0
-    for name, bad in zip(names, np.broadcast_to(fails, (len(out), len(names))).T, strict=True):
+    for i, name in enumerate(names):
+        bad = fails[:, min(i, fails.shape[1] - 1)]  # one column stands for all
         count += int(np.sum(bad & keep & np.isfinite(out[name])))
         out[name][bad] = np.nan
         out[f"{name}_err"][bad] = np.nan
     return count
 
 
-def _id(column: Column, name: str) -> Column:
+def _id(column: Column, name: str):
     if column.dtype.kind == "f":
         raise UserError(f"column {column.name} holds floats, too short for an id of 19 digits; store integers or text.")
     named = column.copy()

@@ -4,8 +4,6 @@ Columns: IRSA's `fp_psc` (Explanatory Supplement to the 2MASS All Sky Data Relea
 where `Xflg` is gal_contam and `use` is use_src; the Gaia archive's `tmass_original_valid` (from memory).
 """
 
-import numpy as np
-
 from albireo.surveys.base import Cut, Magnitude, Survey
 from albireo.surveys.rows import Rows
 
@@ -84,7 +82,7 @@ TWO_MASS = Survey(
         Cut(
             "galaxy",
             f"gal_contam == 0 ({_RELIABLE})",
-            lambda rows: np.tile(rows.measured("gal_contam") == 0, (3, 1)).T,
+            lambda rows: rows.measured("gal_contam") == 0,
             needs=("gal_contam",),
             removes="values",
             blanks=_OURS,
@@ -93,7 +91,7 @@ TWO_MASS = Survey(
         Cut(
             "use-src",
             f"use_src == 1 ({_RELIABLE})",
-            lambda rows: np.tile(rows.measured("use_src") == 1, (3, 1)).T,
+            lambda rows: rows.measured("use_src") == 1,
             needs=("use_src",),
             removes="values",
             blanks=_OURS,

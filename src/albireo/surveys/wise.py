@@ -6,8 +6,6 @@ AllWISE: IRSA's `allwise_p3as_psd`, VizieR II/328/allwise. Columns of CatWISE202
 II/365/catwise; in the fit with proper motion, which is the better for stars that move.
 """
 
-import numpy as np
-
 from albireo.surveys.base import Cut, Flux, Magnitude, Survey
 
 _OURS = ("wise_w1", "wise_w2")
@@ -131,7 +129,7 @@ ALLWISE = Survey(
         Cut(
             "extended",
             "ext_flg == 0, not in or near an extended source of 2MASS, nor of extended shape (our choice)",
-            lambda rows: np.tile(rows.measured("ext_flg") == 0, (2, 1)).T,
+            lambda rows: rows.measured("ext_flg") == 0,
             needs=("ext_flg",),
             removes="values",
             blanks=_OURS,

@@ -1,6 +1,6 @@
 """A first estimate of every star's reddening, from maps of dust (Green et al. 2021, section 3.3)."""
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
@@ -11,11 +11,10 @@ from jaxtyping import Float
 from albireo.catalog import Catalog
 from albireo.errors import UserError
 from albireo.tables import to_astropy
+from albireo.training.dust_maps import Map
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from albireo.priors.dust import DustMap
 
 # Further than this from the plane, all of a sightline's dust lies in front of a star [kpc].
 HEIGHT = 0.4
@@ -27,61 +26,12 @@ _RELATIVE_ERR, _FLOOR = 0.1, 0.02
 # Draws of a star's parallax; the paper does not say, the program behind it takes 25 (gregreen/data-driven-stars,
 # scripts/add_bayestar_reddenings.py).
 NUM_SAMPLES = 25
+# Stars whose samples are looked up together, which bounds the memory.
+_CHUNK = 10_000
 # Closer to zero a sampled parallax does not come: 1 Mpc, beyond all dust [mas].
 _MIN_PARALLAX = 1e-3
 
 SOURCES = ("sfd", "3d-map", "default")
-
-
-class Map(Protocol):
-    """A map of dust, such as those of the `dustmaps` package."""
-
-    def query(self, coords: SkyCoord, /) -> Any:
-        """Reddening at each position [mag], in the units of SFD; NaN where the map does not reach."""
-
-
-class SkyMap:
-    """A map of all dust of each sightline: HEALPix pixels in Galactic coordinates."""
-
-    def __init__(self, reddening: Float[np.ndarray, " pixel"], *, nested: bool = False):
-        """Take the pixels in ring order, or else nested.
-
-        Raises:
-            UserError: not a whole sky.
-        """
-        import healpy
-
-        reddening = np.asarray(reddening, float)
-        if reddening.ndim != 1 or not healpy.isnpixok(len(reddening)):
-            raise UserError(f"a map of the sky needs 12·nside² pixels; it has the shape {reddening.shape}.")
-        self._reddening, self._nested = reddening, nested
-
-    def query(self, coords: SkyCoord, /) -> Float[np.ndarray, " star"]:
-        """Reddening in the pixel of each position [mag]."""
-        import healpy
-
-        galactic, nside = coords.galactic, healpy.npix2nside(len(self._reddening))
-        pixel = healpy.ang2pix(nside, galactic.l.deg, galactic.b.deg, nest=self._nested, lonlat=True)
-        return self._reddening[pixel]
-
-
-class DistanceMap:
-    """A 3-d map of `albireo.priors.dust`, asked as those of `dustmaps` are."""
-
-    def __init__(self, dust: "DustMap"):
-        """Ask this map."""
-        self._dust = dust
-
-    def query(self, coords: SkyCoord, /) -> Float[np.ndarray, "star *sample"]:
-        """Cumulative reddening at each position and distance [mag]."""
-        import jax
-        import jax.numpy as jnp
-
-        mu = 5 * np.log10(coords.distance.to_value(u.pc)) - 5
-        position = np.stack([coords.galactic.l.deg, coords.galactic.b.deg], axis=-1)
-        mean = jax.jit(jax.vmap(self._dust.mean))
-        found = mean(jnp.asarray(mu.ravel(), jnp.float32), jnp.asarray(position.reshape(-1, 2), jnp.float32))
-        return np.asarray(found, float).reshape(mu.shape)
 
 
 def add_reddening(
@@ -125,7 +75,8 @@ def add_reddening(
     out["reddening"], out["reddening_err"] = Column(reddening, unit=u.mag), Column(err, unit=u.mag)
     out["reddening_source"] = source
     counts = ", ".join(f"{name} {np.sum(source == name)}" for name in SOURCES)
-    out.meta["comments"] = [*out.meta.get("comments", []), f"reddening by source: {counts}; seed {seed}"]
+    meta = dict(stars.meta or {})
+    out.meta = meta | {"comments": [*meta.get("comments", []), f"reddening by source: {counts}; seed {seed}"]}
     return out
 
 
@@ -150,21 +101,24 @@ def _estimate(stars: Catalog, sfd: Map, dust_map: Map, seed: int, num_samples: i
 def _along_parallax(stars: Catalog, dust_map: Map, seed: int, num_samples: int):
     """Mean and standard deviation of the map's reddening over samples of the parallax [mag]."""
     rng = np.random.default_rng(seed)
-    parallax = stars.parallax[:, None] + stars.parallax_err[:, None] * rng.normal(size=(len(stars), num_samples))
-    distance = 1 / np.maximum(parallax, _MIN_PARALLAX)
-    glon, glat = (np.broadcast_to(angle[:, None], distance.shape) for angle in (stars.glon, stars.glat))
-    coords = SkyCoord(glon * u.deg, glat * u.deg, distance=distance * u.kpc, frame="galactic")
-    reddening = _ask(dust_map, coords, "3-d map")
-    return reddening.mean(axis=1), reddening.std(axis=1)
+    mean, scatter = np.empty((2, len(stars)))
+    for start in range(0, len(stars), _CHUNK):
+        part = slice(start, min(start + _CHUNK, len(stars)))
+        parallax, err = stars.parallax[part, None], stars.parallax_err[part, None]
+        sampled = parallax + err * rng.normal(size=(len(parallax), num_samples))
+        distance = 1 / np.maximum(sampled, _MIN_PARALLAX)
+        glon, glat = (np.broadcast_to(angle[part, None], distance.shape) for angle in (stars.glon, stars.glat))
+        where = SkyCoord(glon * u.deg, glat * u.deg, distance=distance * u.kpc, frame="galactic")
+        reddening = _ask(dust_map, where, "3-d map")
+        mean[part], scatter[part] = reddening.mean(axis=1), reddening.std(axis=1)
+    return mean, scatter
 
 
-def _ask(dust: Map, coords: SkyCoord, what: str) -> Float[np.ndarray, "*shape"]:
+def _ask(dust: Map, where: SkyCoord, what: str) -> Float[np.ndarray, "*shape"]:
     try:
-        reddening = np.asarray(dust.query(coords), float)
+        reddening = np.asarray(dust.query(where), float)
     except Exception as error:  # whatever a foreign map may raise
         raise UserError(f"the {what} could not be asked: {type(error).__name__}: {error}.") from error
-    if reddening.shape != coords.shape:
-        raise UserError(
-            f"the {what} must return one reddening a position, {coords.shape}; it returned {reddening.shape}."
-        )
+    if reddening.shape != where.shape:
+        raise UserError(f"the {what} must give one reddening a position, {where.shape}; it gave {reddening.shape}.")
     return reddening
