@@ -39,10 +39,10 @@ _OTHER_NAMES = {
 
 
 def _small_chi2(rows: Rows):
-    """χ²/(n − 5) < 1.44 max(1, exp(−0.4 (G − 19.5)))."""
+    """χ²/(n − 5) < 1.44 max(1, exp(−0.4 (G − 19.5))); the limit of faint stars where G is not known."""
     chi2, num = rows.measured("astrometric_chi2_al"), rows.measured("astrometric_n_good_obs_al")
     mag = rows.measured("phot_g_mean_mag")
-    limit = 1.44 * np.maximum(1.0, np.exp(-0.4 * (mag - 19.5)))
+    limit = 1.44 * np.fmax(1.0, np.exp(-0.4 * (mag - 19.5)))
     return (num > 5) & (chi2 < limit * (num - 5))
 
 

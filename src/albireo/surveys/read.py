@@ -238,7 +238,7 @@ def _blank(out: Table, names: tuple[str, ...], fails: Bool[np.ndarray, "row entr
     count = 0
     for i, name in enumerate(names):
         bad = fails[:, min(i, fails.shape[1] - 1)]  # one column stands for all
-        count += int(np.sum(bad & keep & np.isfinite(out[name])))
+        count += int(np.sum(bad & keep & np.isfinite(np.asarray(out[name]))))
         out[name][bad] = np.nan
         out[f"{name}_err"][bad] = np.nan
     return count
