@@ -102,10 +102,12 @@ def load_sky_map(source: str | Path) -> Map:
     if str(source) in _DUSTMAPS:
         return _from_dustmaps(str(source))
     import healpy
+    from astropy.io import fits
 
     _check_file(source)
     try:
-        return SkyMap(healpy.read_map(source, dtype=float))
+        with fits.open(source, memmap=False) as file:
+            return SkyMap(healpy.read_map(file, dtype=float))
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
     except Exception as error:  # a damaged file raises whatever its reader stumbles over

@@ -55,7 +55,8 @@ def add_reddening(
         num_samples: samples of each parallax.
 
     Returns:
-        The table with `reddening`, `reddening_err` [mag] and `reddening_source`. Stars without position have none.
+        The table with `reddening`, `reddening_err` [mag] and `reddening_source`. Stars without position, or outside
+        the maps, have none.
 
     Raises:
         UserError: the table has no positions, or reddenings already; or a map cannot be asked.
@@ -95,6 +96,7 @@ def _estimate(stars: Catalog, sfd: Map, dust_map: Map, seed: int, num_samples: i
         reddening[near[inside]] = mean[inside]
         err[near[inside]] = np.hypot(scatter, _RELATIVE_ERR * mean)[inside]
         source[near[inside]] = "3d-map"
+    reddening[np.isnan(err)], source[np.isnan(err)] = np.nan, ""  # outside both maps
     return reddening, np.hypot(err, _FLOOR), source
 
 
