@@ -243,7 +243,7 @@ def _magnitudes(columns: Columns, band: str):
             f"column {band} is in {system} magnitudes; convert it to {BANDS[band].system} magnitudes first."
         )
     _check_errors(err, f"{band}_err")
-    mag = _without_marks(mag, np.abs(mag))
+    mag = without_marks(mag, np.abs(mag))
     outside = impossible_magnitudes(mag, f"column {band}")
     bad = outside | (~np.isnan(mag) & (np.isinf(err) | (err <= 0)))
     return _valid(np.where(outside, np.nan, mag), err, bad)
@@ -261,7 +261,7 @@ def impossible_magnitudes(mag: Float[np.ndarray, " value"], where: str) -> Bool[
     return outside
 
 
-def _without_marks(value: Float[np.ndarray, " star"], mark: Float[np.ndarray, " star"]) -> Float[np.ndarray, " star"]:
+def without_marks(value: Float[np.ndarray, " star"], mark: Float[np.ndarray, " star"]) -> Float[np.ndarray, " star"]:
     """The values, NaN where the mark is a number that stands for a missing one."""
     return np.where(np.isclose(mark[:, None], _NOTHING, rtol=1e-6).any(axis=1), np.nan, value)
 
@@ -282,7 +282,7 @@ def _measured(columns: Columns, name: str, unit: u.UnitBase):
     if columns.find(name) and not columns.find(f"{name}_err"):
         warnings.warn(f"{name} is not used: there is no column {name}_err.", stacklevel=4)
     _check_errors(err, f"{name}_err")
-    value = _without_marks(value, -value)
+    value = without_marks(value, -value)
     return _valid(value, err, np.isinf(value) | (~np.isnan(value) & (np.isinf(err) | (err <= 0))))
 
 
@@ -325,7 +325,7 @@ def known_labels(columns: Columns, labels: tuple[str, ...], n_star: int):
     for i, label in enumerate(labels):
         value, err = (columns.floats(name, LABEL_UNITS.get(label)) for name in (label, f"{label}_err"))
         _check_errors(err, f"{label}_err")
-        theta[:, i] = _without_marks(np.where(np.isfinite(value), value, np.nan), -value)
+        theta[:, i] = without_marks(np.where(np.isfinite(value), value, np.nan), -value)
         with np.errstate(over="ignore"):  # an error too large to square is infinite
             variance[:, i] = np.where(np.isfinite(err) & (err > 0), err**2, np.nan)
     diagonal = np.where(np.eye(len(labels), dtype=bool), variance[:, :, None], 0.0)

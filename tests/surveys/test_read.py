@@ -192,6 +192,8 @@ def test_unwise_is_cut_band_by_band(column, value, cut):
         ("ps1-mean", archives.ps1, "gMeanPSFMag", "ps1_g", -999.0),
         ("ps1-mean", archives.ps1, "gMeanPSFMagErr", "ps1_g", -999.0),
         ("2mass", archives.two_mass, "h_m", "2mass_h", -99.99),
+        ("2mass", archives.two_mass, "h_m", "2mass_h", 99.999),
+        ("2mass", archives.two_mass, "h_msigcom", "2mass_h", 9.999e3),
         ("2mass", archives.two_mass, "h_msigcom", "2mass_h", np.nan),
         ("unwise", archives.unwise_flat, "flux_w1", "wise_w1", -3.0),
         ("unwise", archives.unwise_flat, "flux_w1", "wise_w1", 0.0),
@@ -206,6 +208,19 @@ def test_codes_for_missing_become_nan(name, make, column, band, code):
     assert np.isnan(stars[f"{band}_err"]).nonzero()[0].tolist() == [3]
 
 
+def test_a_table_most_of_which_is_missing_holds_no_fluxes():
+    table = archives.two_mass()
+    table["k_m"] = 99.999
+    assert np.isnan(read(table, "2mass")["2mass_ks"]).all()
+
+
+def test_positions_that_are_missing():
+    table = archives.lamost()
+    table["RA"][2], table["DEC"][2] = -9999.0, -9999.0
+    stars = read(table, "lamost-ddpayne")
+    assert np.isnan(stars["ra"]).nonzero()[0].tolist() == [2]
+
+
 def test_covariances_of_apogee_follow_the_paper():
     """Off the diagonal those of the fit, on it the larger variance, then the floors."""
     for matrix in (True, False):
@@ -214,6 +229,7 @@ def test_covariances_of_apogee_follow_the_paper():
         np.testing.assert_allclose(stars["theta_cov"][0], expected, rtol=1e-12)
         np.testing.assert_allclose(stars["logg_err"], np.sqrt(0.0061))
         assert set(stars["survey"]) == {"APOGEE"}
+    assert "theta_cov" not in read(archives.apogee_vizier(), "apogee").colnames
     spoiled = archives.apogee()
     spoiled["FPARAM_COV"][1] = -9999.0
     diagonal = read(spoiled, "apogee")["theta_cov"][1]

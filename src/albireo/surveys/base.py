@@ -122,7 +122,6 @@ class Survey:
         parallax: parallax and error [mas].
         bands: where each band is.
         labels: where labels are.
-        missing: numbers that stand for a missing one.
         own_cuts: its cuts, in the order in which they are made.
         notes: what else a user should know.
     """
@@ -142,7 +141,6 @@ class Survey:
     parallax: tuple[str, str] | None = None
     bands: Mapping[str, Magnitude | Flux] = field(default_factory=dict)
     labels: Labels | None = None
-    missing: tuple[float, ...] = (-999.0, -9999.0)
     own_cuts: tuple[Cut, ...] = ()
     notes: str = ""
 

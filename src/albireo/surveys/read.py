@@ -179,13 +179,12 @@ def _columns(rows: Rows) -> Table:
     name = rows.column(survey.id)
     if name is not None:
         out[survey.id] = _id(name, survey.id)
-    ra, dec = (rows.measured(name, u.deg) for name in survey.position)
-    _check_degrees(rows, ra, dec)
+    ra, dec = _degrees(rows)
     out["ra"], out["dec"] = Column(ra, unit=u.deg), Column(dec, unit=u.deg)
     out["ref_epoch"] = Column(_epoch(rows), unit=u.yr)
     if survey.proper_motion:
         for ours, theirs in zip(("pmra", "pmdec"), survey.proper_motion, strict=True):
-            out[ours] = Column(rows.measured(theirs, u.mas / u.yr), unit=u.mas / u.yr)
+            out[ours] = Column(rows.floats(theirs, u.mas / u.yr), unit=u.mas / u.yr)
     if survey.parallax:
         parallax, err = (rows.measured(theirs, u.mas) for theirs in survey.parallax)
         usable = np.isfinite(parallax) & (err > 0)
@@ -198,7 +197,7 @@ def _columns(rows: Rows) -> Table:
         for i, label in enumerate(DEFAULT_LABELS):
             unit = LABEL_UNITS[label] if label == "teff" else None  # FITS has no unit dex
             out[label], out[f"{label}_err"] = (Column(v[:, i], unit=unit) for v in (rows.theta, rows.theta_err))
-        if survey.labels.covariance:
+        if np.nansum(np.abs(np.triu(rows.theta_cov, 1))) > 0:
             out["theta_cov"] = rows.theta_cov
     return out
 
@@ -269,20 +268,20 @@ def check_unique(table: Table, name: str) -> None:
         raise UserError(f"{name} {again} is there twice, in rows {rows[0]} and {rows[1]}; keep one of them.")
 
 
-def _check_degrees(rows: Rows, ra: Float[np.ndarray, " row"], dec: Float[np.ndarray, " row"]) -> None:
-    """Refuse positions that are not in degrees."""
-    known = np.isfinite(ra) & np.isfinite(dec)
-    bad = known & ~((np.abs(ra) <= 360) & (np.abs(dec) <= 90))
+def _degrees(rows: Rows) -> tuple[Float[np.ndarray, " row"], Float[np.ndarray, " row"]]:
+    """Right ascension and declination [deg], NaN where one of them makes no sense."""
+    ra, dec = (rows.floats(name, u.deg) for name in rows.survey.position)
+    given, known = ~np.isnan(ra) & ~np.isnan(dec), (np.abs(ra) <= 360) & (np.abs(dec) <= 90)
     names = " and ".join(str(rows.find(name)) for name in rows.survey.position)
-    if 2 * bad.sum() > max(known.sum(), 1):
+    if 2 * known.sum() < given.sum():
         raise UserError(f"columns {names} must be within ±360 and ±90 deg; most positions are not, convert them.")
-    unit = rows.column(rows.survey.position[0])
-    if known.sum() < _ENOUGH_TO_JUDGE or (unit is not None and unit.unit is not None):
-        return
-    ra, dec = ra[known], dec[known]
-    # A field of the sky of just this size and place, 6.28 by 3.14 deg about the vernal equinox, is less likely.
-    if np.all((np.abs(ra) <= 2 * np.pi) & (np.abs(dec) <= np.pi / 2)) and np.ptp(ra) > 1 and np.ptp(dec) > 1:
-        raise UserError(f"columns {names} look like radians; give them their unit, deg or rad, or convert them.")
+    column = rows.column(rows.survey.position[0])
+    if known.sum() >= _ENOUGH_TO_JUDGE and column.unit is None:
+        # A field of the sky of just this size and place, 6.28 by 3.14 deg about the vernal equinox, is less likely.
+        small = (np.abs(ra[known]) <= 2 * np.pi).all() and (np.abs(dec[known]) <= np.pi / 2).all()
+        if small and np.ptp(ra[known]) > 1 and np.ptp(dec[known]) > 1:
+            raise UserError(f"columns {names} look like radians; give them their unit, deg or rad, or convert them.")
+    return np.where(known, ra, np.nan), np.where(known, dec, np.nan)
 
 
 _TO_YEARS = {"jd": 2451545.0, "mjd": 51544.5}  # J2000.0

@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import Table
 from jaxtyping import Float, Int, Shaped
 
-from albireo.catalog import impossible_magnitudes
+from albireo.catalog import impossible_magnitudes, without_marks
 from albireo.surveys.base import LABEL_FLOORS, MAG_FLOOR, POGSON, Flux, Magnitude, Survey
 from albireo.tables import Columns, as_text
 
@@ -16,7 +16,7 @@ _LABEL_UNITS = (u.K, u.dex, u.dex)
 
 
 class Rows:
-    """A survey's table; a number that is missing, by the survey's own codes or otherwise, is NaN.
+    """A survey's table; a measurement that is missing is NaN.
 
     Attributes:
         survey: the survey.
@@ -60,13 +60,10 @@ class Rows:
         return values if index is None else values[:, index]
 
     def measured(self, name: str, unit: u.UnitBase | None = None) -> Float[np.ndarray, " row"]:
-        """A column of measurements: as `floats`, and NaN where a number stands for a missing one."""
-        values = self.floats(name)
-        values[np.isclose(values[:, None], self.survey.missing, rtol=1e-6, atol=0).any(axis=1)] = np.nan
-        values[~np.isfinite(values)] = np.nan
-        if unit is None or self.find(name) is None:
-            return values
-        return np.where(np.isnan(values), np.nan, self.floats(name, unit))
+        """A column of measurements: as `floats`, and NaN where a number such as -999 stands for a missing one."""
+        marks = self.floats(name)
+        values = marks if unit is None else self.floats(name, unit)
+        return np.where(np.isfinite(without_marks(marks, -marks)), values, np.nan)
 
     def each(self, names: tuple[str, ...]) -> Float[np.ndarray, "row column"]:
         """Several columns of numbers side by side."""
@@ -122,7 +119,8 @@ class Rows:
             flux = np.where(flux > 0, flux, np.nan)
             mag, err = where.zero_point - 2.5 * np.log10(flux), POGSON * flux_err / flux
         else:
-            mag, err = self.measured(where.value, u.mag) + where.offset, self._magnitude_error(where)
+            mag, err = self.measured(where.value, u.mag), self._magnitude_error(where)
+            mag, err = without_marks(mag, mag) + where.offset, without_marks(err, err)
             mag[impossible_magnitudes(mag, f"column {self.find(where.value) or where.value} ({band})")] = np.nan
         usable = np.isfinite(mag) & (err > 0)
         return np.where(usable, mag, np.nan), np.where(usable, err, np.nan)

@@ -45,7 +45,6 @@ TWO_MASS = Survey(
     epoch_column="jdate",
     epoch_scale="jd",
     bands={ours: Magnitude(f"{band}_m", f"{band}_msigcom") for ours, band in zip(_OURS, ("j", "h", "k"), strict=True)},
-    missing=(-99.99, -99.999, 99.99, 99.999),
     own_cuts=(
         Cut(
             "extended",
