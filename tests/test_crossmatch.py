@@ -212,7 +212,12 @@ def test_the_command(tmp_path, capsys):
     reference.write(tmp_path / "gaia.fits")
     sources(reference, scatter=0.01).write(tmp_path / "2mass.fits")
     gaia, other, out = (str(tmp_path / name) for name in ("gaia.fits", "2mass.fits", "out.fits"))
-    assert cli.run(["match", gaia, other, "-o", out]) == 0
+    rows = Table({"source_id": reference["source_id"][:3], "original_ext_source_id": ["s0000", "s0001", "s0002"]})
+    rows.write(tmp_path / "near.csv")
+    assert cli.run(["match", gaia, other, "-o", out, "--neighbours", f"{other}={tmp_path / 'near.csv'}"]) == 0
+    there = set(Table.read(other)["designation"].tolist()) & {"s0000", "s0001", "s0002"}
+    assert np.isfinite(Table.read(out)["2mass_j"]).sum() == len(there) > 0
+    assert cli.run(["match", gaia, other, "-o", out, "--overwrite"]) == 0
     assert "16 matched, 16 of them moved to the epoch of the source" in " ".join(capsys.readouterr().err.split())
     table = Table.read(out)
     assert np.isfinite(table["2mass_j"]).sum() == 16

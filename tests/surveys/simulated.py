@@ -56,7 +56,7 @@ def write_archives(folder, model):
     errors = {"teff": 40.0, "logg": 0.05, "feh": 0.03}
     seen = {name: {k: v + errors[k] * rng.normal(size=NUM) for k, v in truth.items()} for name in ("galah", "lamost")}
     galah = Table({"sobject_id": np.arange(NUM), "raj2000": old["ra"], "dej2000": old["dec"]})
-    lamost = Table({"SPECID": [f"l{i}" for i in range(NUM)], "RA": old["ra"], "DEC": old["dec"]})
+    lamost = Table({"SPECID": [f"l{i}" for i in range(NUM)], "RA": ra, "DEC": dec})
     for label, name in (("teff", "teff"), ("logg", "logg"), ("feh", "fe_h")):
         galah[name], galah[f"e_{name}"] = seen["galah"][label], errors[label]
         lamost[label.upper()] = seen["lamost"][label] - OFFSET[label]

@@ -54,7 +54,7 @@ APOGEE = Survey(
         "aspcapflag": ("AFlag",),
     },
     unique=False,  # a star in two fields, or seen by two telescopes, has a row for each
-    epoch=1999.5,  # positions of 2MASS
+    epoch=1999.5,  # positions are those of 2MASS (from memory)
     labels=Labels("APOGEE", (("param[0]", "teff_err"), ("param[1]", "logg_err"), ("param[3]", "m_h_err")), _covariance),
     own_cuts=(
         Cut("star-warn", f"no STAR_WARN in ASPCAPFLAG ({_PAPER})", _without_bit(_STAR_WARN), needs=("aspcapflag",)),

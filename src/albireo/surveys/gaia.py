@@ -2,6 +2,9 @@
 
 Columns: the archive's `gaia_source` (Gaia data release documentation, chapter "Datamodel"); VizieR I/345/gaia2 and
 I/355/gaiadr3. The VizieR names are those of I/355; that I/345 has the same ones is from memory.
+
+Section 3.2 of Green et al. (2021) does without parallaxes of less than 5σ. Training does that (`min_parallax_snr`), so
+that they stay in the table here: for inference they are data.
 """
 
 import numpy as np

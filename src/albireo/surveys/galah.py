@@ -34,7 +34,7 @@ GALAH_DR2 = Survey(
     other_names=_NAMES,
     position=("raj2000", "dej2000"),
     unique=False,
-    epoch=2000.0,
+    epoch=2000.0,  # raj2000 and dej2000 are of the epoch, too (from memory)
     labels=_LABELS,
     own_cuts=(
         _signal(tuple(f"snr_c{i}" for i in (1, 2, 3, 4))),

@@ -27,7 +27,7 @@ LAMOST = Survey(
         **{name: (name.replace("_", ""),) for name in _SNRS},
     },
     unique=False,  # a row a spectrum
-    epoch=2000.0,  # positions of the targets, taken from several surveys: only nominally of J2000
+    # Positions are those of the targets, taken from several surveys at epochs that are not given.
     labels=Labels("LAMOST", (("teff", "teff_err"), ("logg", "logg_err"), ("feh", "feh_err"))),
     own_cuts=(
         Cut(
