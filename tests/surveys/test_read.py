@@ -3,7 +3,7 @@
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import Table, hstack
 
 from albireo import cli, surveys
 from albireo.catalog import Catalog
@@ -62,6 +62,13 @@ def test_case_and_place_of_columns_do_not_matter():
     table.rename_columns(table.colnames, [name.upper() for name in table.colnames])
     read_back = read(table[table.colnames[::-1]], "gaia-dr2")
     np.testing.assert_allclose(read_back["gaia_g"], 14.0)
+
+
+def test_a_table_of_two_surveys_holds_names_that_differ_by_case():
+    both = hstack([archives.gaia_vizier(), archives.ps1_vizier()])
+    assert {"gaia-dr2", "ps1-mean"} <= set(recognise(both))
+    assert read(both, "gaia-dr2")["gaia_g"][0] == 14.0
+    assert read(both, "ps1-mean")["ps1_g"][0] == 15.0
 
 
 def test_floors_can_be_left_out():

@@ -36,7 +36,6 @@ class Rows:
 
     def __init__(self, table: Table, survey: Survey):
         self.survey, self.table = survey, table
-        self._columns = Columns(table)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -45,7 +44,8 @@ class Rows:
         """How the table spells a column of the survey, None if it has no such column."""
         for spelling in self.survey.spellings(name) if name else ():
             stem, index = _entry(spelling)
-            found = self._columns.find(stem.lower())
+            # In a table of two surveys, Gmag may be Gaia's and gmag that of Pan-STARRS.
+            found = stem if stem in self.table.colnames else Columns(self.table).find(stem.lower())
             if found and (index is None or _has_entry(self.table[found], index)):
                 return found if index is None else f"{found}[{index}]"
         return None
@@ -56,7 +56,7 @@ class Rows:
         if found is None:
             return np.full(len(self), np.nan)
         stem, index = _entry(found)
-        values = self._columns.floats(stem.lower(), unit, one_value=index is None)
+        values = self._alone(stem).floats(stem.lower(), unit, one_value=index is None)
         return values if index is None else values[:, index]
 
     def measured(self, name: str, unit: u.UnitBase | None = None) -> Float[np.ndarray, " row"]:
@@ -94,12 +94,15 @@ class Rows:
     def vectors(self, name: str) -> Float[np.ndarray, "row *entry"] | None:
         """A column of vectors or matrices, None without such a column."""
         found = self.find(name)
-        return None if found is None else self._columns.floats(found.lower(), one_value=False)
+        return None if found is None else self._alone(found).floats(found.lower(), one_value=False)
 
     def column(self, name: str) -> Any:
         """A column as it is, None without it."""
         found = self.find(name)
         return None if found is None else self.table[found]
+
+    def _alone(self, name: str) -> Columns:
+        return Columns(Table([self.table[name]], names=[name], copy=False))
 
     def measure(self, *, error_floors: bool) -> None:
         """Take magnitudes and labels out of the table, with floors in their errors if asked for."""
