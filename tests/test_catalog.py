@@ -145,6 +145,17 @@ def test_full_covariance_wins_over_single_errors(table):
     np.testing.assert_array_equal(Catalog.from_table(table).theta_cov, cov)
 
 
+def test_a_row_without_covariance_has_that_of_its_errors(table):
+    """As of two tables one upon the other, of which one has no covariances."""
+    cov = np.tile(np.diag([6400.0, 0.01, 0.01]) + 1e-3, (N_STAR, 1, 1))
+    table["theta_cov"], table["feh"], table["feh_err"] = np.ma.array(cov), 0.0, 0.2
+    table["theta_cov"].mask = False
+    table["theta_cov"].mask[3:] = True
+    found = Catalog.from_table(table).theta_cov
+    np.testing.assert_allclose(found[:3], cov[:3])
+    np.testing.assert_allclose(found[3:], np.diag([80.0**2, 0.1**2, 0.2**2])[None].repeat(N_STAR - 3, axis=0))
+
+
 def test_an_unknown_label_is_nan(table):
     catalog = Catalog.from_table(table)
     assert np.isnan(catalog.theta[:, 2]).all()

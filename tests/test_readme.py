@@ -15,6 +15,7 @@ from albireo.flags import describe_flags
 from albireo.model import load_model
 from albireo.priors import list_priors
 from stars import PLANET_HOSTS
+from surveys.simulated import write_archives
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -54,6 +55,7 @@ def in_folder_with_stars(tmp_path, monkeypatch):
     table.rename_columns(["2mass_j", "2mass_j_err", "parallax", "parallax_err"], ["Jmag", "e_Jmag", "Plx", "e_Plx"])
     table.write("from_vizier.csv")
     write_labelled_stars()
+    write_archives(tmp_path, load_model("default"))
     return tmp_path
 
 
@@ -92,6 +94,7 @@ def test_the_commands_run(in_folder_with_stars, capsys):
     assert len(Table.read("run/summary.parquet")) == N_STAR
     assert len(Table.read("quick/summary.parquet")) == 3
     assert "teff_zero_point" in Table.read("training_stars.fits").colnames
+    assert {"gaia_g", "2mass_j", "teff", "reddening"} <= set(Table.read("reddened.fits").colnames)
 
 
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)

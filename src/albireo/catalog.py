@@ -243,14 +243,25 @@ def _magnitudes(columns: Columns, band: str):
             f"column {band} is in {system} magnitudes; convert it to {BANDS[band].system} magnitudes first."
         )
     _check_errors(err, f"{band}_err")
-    mag = _without_marks(mag, np.abs(mag))
+    mag = without_marks(mag, np.abs(mag))
+    outside = impossible_magnitudes(mag, f"column {band}")
+    bad = outside | (~np.isnan(mag) & (np.isinf(err) | (err <= 0)))
+    return _valid(np.where(outside, np.nan, mag), err, bad)
+
+
+def impossible_magnitudes(mag: Float[np.ndarray, " value"], where: str) -> Bool[np.ndarray, " value"]:
+    """Which magnitudes no star has.
+
+    Raises:
+        UserError: most of them are such, or so bright that they are fluxes.
+    """
     given = ~np.isnan(mag)
     outside = given & ~((mag >= _MAG_RANGE[0]) & (mag <= _MAG_RANGE[1]))
-    _refuse_fluxes(mag, f"column {band}", always=2 * outside.sum() > given.sum())
-    return _valid(np.where(outside, np.nan, mag), err, outside | (given & (np.isinf(err) | (err <= 0))))
+    _refuse_fluxes(mag, where, always=2 * outside.sum() > given.sum())
+    return outside
 
 
-def _without_marks(value: Float[np.ndarray, " star"], mark: Float[np.ndarray, " star"]) -> Float[np.ndarray, " star"]:
+def without_marks(value: Float[np.ndarray, " star"], mark: Float[np.ndarray, " star"]) -> Float[np.ndarray, " star"]:
     """The values, NaN where the mark is a number that stands for a missing one."""
     return np.where(np.isclose(mark[:, None], _NOTHING, rtol=1e-6).any(axis=1), np.nan, value)
 
@@ -271,7 +282,7 @@ def _measured(columns: Columns, name: str, unit: u.UnitBase):
     if columns.find(name) and not columns.find(f"{name}_err"):
         warnings.warn(f"{name} is not used: there is no column {name}_err.", stacklevel=4)
     _check_errors(err, f"{name}_err")
-    value = _without_marks(value, -value)
+    value = without_marks(value, -value)
     return _valid(value, err, np.isinf(value) | (~np.isnan(value) & (np.isinf(err) | (err <= 0))))
 
 
@@ -314,18 +325,21 @@ def known_labels(columns: Columns, labels: tuple[str, ...], n_star: int):
     for i, label in enumerate(labels):
         value, err = (columns.floats(name, LABEL_UNITS.get(label)) for name in (label, f"{label}_err"))
         _check_errors(err, f"{label}_err")
-        theta[:, i] = _without_marks(np.where(np.isfinite(value), value, np.nan), -value)
+        theta[:, i] = without_marks(np.where(np.isfinite(value), value, np.nan), -value)
         with np.errstate(over="ignore"):  # an error too large to square is infinite
             variance[:, i] = np.where(np.isfinite(err) & (err > 0), err**2, np.nan)
+    diagonal = np.where(np.eye(len(labels), dtype=bool), variance[:, :, None], 0.0)
     if not columns.find("theta_cov"):
-        return theta, np.where(np.eye(len(labels), dtype=bool), variance[:, :, None], 0.0)
+        return theta, diagonal
     cov = columns.floats("theta_cov", one_value=False)
     if cov.shape != (n_star, len(labels), len(labels)):
         raise UserError(
             f"column theta_cov must hold a {len(labels)} by {len(labels)} matrix a row, for {', '.join(labels)}; "
             f"got shape {cov.shape[1:]}."
         )
-    return theta, 0.5 * (cov + np.swapaxes(cov, 1, 2))  # single precision leaves it a little asymmetric
+    cov = 0.5 * (cov + np.swapaxes(cov, 1, 2))  # single precision leaves it a little asymmetric
+    # Of stacked tables, that of one survey may have covariances and that of another errors alone.
+    return theta, np.where(np.isnan(cov).all(axis=(1, 2), keepdims=True), diagonal, cov)
 
 
 def remove_error_floor(mag_err: Float[np.ndarray, "*shape"], floor: float) -> Float[np.ndarray, "*shape"]:
