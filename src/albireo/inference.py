@@ -19,6 +19,7 @@ from albireo.model import StellarModel, load_model
 from albireo.posterior import Posterior
 from albireo.priors import Prior, load_prior
 from albireo.samplers import SAMPLERS, Batch, FirstLook, Problem, Sampler
+from albireo.samplers.escalate import replace_stars, trusted
 
 # Batches in flight: XLA runs the small operations of one batch on one core.
 _NUM_THREADS = 2
@@ -98,21 +99,47 @@ def _sample_all(
     # One magnitude has no colour: it says nothing of reddening, and the sum over distance moduli would be too coarse.
     usable = np.flatnonzero(catalog.n_bands > 1)
 
-    size = _padded_size(max(len(usable), 1), sampler.batch_size)
+    progress(len(catalog) - len(usable))
+
+    def sample(sampler: Sampler, index: Int[np.ndarray, " star"], stage: int, progress=_silent) -> Batch:
+        their_keys = keys[index] if stage == 0 else jax.vmap(lambda key: jax.random.fold_in(key, stage))(keys[index])
+        return _sample(problem, look, sampler, jax.tree.map(lambda a: a[index], stars), their_keys, progress)
+
+    if not len(usable):  # one star is run all the same, to know what a batch looks like
+        nothing = jax.tree.map(lambda a: a[:0], sample(sampler, np.zeros(1, int), 0))
+        return jax.tree.map(lambda a: _scatter(a, usable, len(catalog)), nothing)
+    batch = sample(sampler, usable, 0, progress)
+    for stage, fallback in enumerate(_fallbacks(sampler), start=1):
+        again = np.flatnonzero(~trusted(batch))
+        if len(again):
+            batch = replace_stars(batch, again, sample(fallback, usable[again], stage), catalog.row[usable[again]])
+    return jax.tree.map(lambda a: _scatter(a, usable, len(catalog)), batch)
+
+
+def _fallbacks(sampler: Sampler) -> tuple[Sampler, ...]:
+    fallbacks = getattr(sampler, "fallbacks", None)
+    return () if fallbacks is None else fallbacks()
+
+
+def _sample(
+    problem: Problem, look: FirstLook, sampler: Sampler, stars: Star, keys, progress: Callable[[int], None]
+) -> Batch:
+    """Sample stars, batch by batch."""
+    num = len(keys)
+    size = _padded_size(num, sampler.batch_size)
 
     def run(index: Int[np.ndarray, " batch"]) -> Batch:
         padded = np.resize(index, size)
         batch = sampler.run(problem, look, jax.tree.map(lambda a: a[padded], stars), keys[padded])
         batch = jax.tree.map(lambda a: np.asarray(a)[: len(index)], batch)
-        progress(len(index) if len(usable) else 0)
+        progress(len(index))
         return batch
 
-    progress(len(catalog) - len(usable))
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        batches = list(pool.map(run, _split(usable, sampler.batch_size)))
-    if not batches:  # one star is run all the same, to know what a batch looks like
-        batches = [jax.tree.map(lambda a: a[:0], run(np.zeros(1, int)))]
-    return jax.tree.map(lambda *parts: _scatter(np.concatenate(parts), usable, len(catalog)), *batches)
+        batches = list(pool.map(run, _split(np.arange(num), sampler.batch_size)))
+    batch = jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
+    batch.star_stats["engine"] = np.full(num, getattr(sampler, "engine", type(sampler).__name__), object)
+    return batch
 
 
 @eqx.filter_jit
@@ -126,12 +153,12 @@ def _split(index: Int[np.ndarray, " star"], size: int) -> Iterator[Int[np.ndarra
 
 def _padded_size(num: int, batch_size: int) -> int:
     """The full batch, or for a few stars the next power of four: few shapes to compile, little work wasted."""
-    return min(batch_size, 4 ** int(np.ceil(np.log(num) / np.log(4) - 1e-9)))
+    return min(batch_size, 4 ** max(int(np.ceil(np.log(num) / np.log(4) - 1e-9)), 1))
 
 
 def _scatter(values: np.ndarray, index: Int[np.ndarray, " usable"], num: int) -> np.ndarray:
-    """Values of the usable stars at their places among all; the rest NaN, False or 0."""
-    fill = np.nan if values.dtype.kind == "f" else 0
+    """Values of the usable stars at their places among all; the rest NaN, False, 0 or empty."""
+    fill = {"f": np.nan, "O": ""}.get(values.dtype.kind, 0)
     whole = np.full((num, *values.shape[1:]), fill, values.dtype)
     whole[index] = values
     return whole

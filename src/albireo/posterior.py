@@ -198,7 +198,9 @@ class Posterior:
         evidence = {name: stats[name].values for name in ("log_evidence", "log_evidence_err") if name in stats}
         position = np.stack([catalog.glon, catalog.glat], axis=-1)
         chains = "ess_min" in stats
-        efficiency = np.minimum(np.asarray(stats["ess_min"]) / draws.mu.shape[2], 1) if chains else np.ones(len(self))
+        # A star that chains did not serve has independent draws.
+        efficiency = np.nan_to_num(np.asarray(stats["ess_min"]), nan=np.inf) if chains else np.full(len(self), np.inf)
+        efficiency = np.minimum(efficiency / draws.mu.shape[2], 1)
         batch = reweight_batch(problem.prior, new, position, draws, log_weight, evidence, efficiency)
         metadata = {"sampler": f"{self.tree.attrs['sampler']}, reweighted", "seed": int(self.tree.attrs["seed"])}
         reweighted = Posterior.from_batch(batch, catalog, Problem(problem.model, new), metadata)

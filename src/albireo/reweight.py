@@ -9,7 +9,8 @@ from scipy.special import logsumexp
 
 from albireo.priors.base import Prior, sightline
 from albireo.samplers import Batch, Draws
-from albireo.samplers.importance import smooth_weights
+from albireo.samplers.convergence import judge_weights
+from albireo.samplers.weights import smooth_weights
 
 
 def reweight_batch(
@@ -49,6 +50,7 @@ def reweight_batch(
         relative_err = np.std(np.exp(raw - change[:, None]), axis=1) * np.sqrt(raw.shape[1])
         stats["log_evidence"] = star_stats["log_evidence"] + change
         stats["log_evidence_err"] = np.hypot(star_stats["log_evidence_err"], relative_err)
+    stats["converged"] = judge_weights(k_hat, stats["ess_kish"])
     stats = {name: np.where(possible, values, np.nan) for name, values in stats.items()}
     draws = jax.tree.map(lambda a: np.where(possible.reshape(-1, *[1] * (a.ndim - 1)), a, np.nan), draws)
     return Batch(draws, smoothed.reshape(shape), {"log_prior": log_new}, stats)

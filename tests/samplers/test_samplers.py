@@ -12,7 +12,7 @@ from albireo import NUTS, Catalog, Importance, Nested, UserError, infer
 from albireo.likelihood import Proposed, Star
 from albireo.model.mixture import GaussianMixture
 from albireo.samplers import Draws, FirstLook
-from albireo.samplers.importance import smooth_weights
+from albireo.samplers.weights import smooth_weights
 from stars import GIANT, PLANET_HOSTS, simulate
 
 SAMPLERS = {

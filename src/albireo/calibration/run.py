@@ -119,5 +119,7 @@ def _effective(posterior: Posterior, num_draws: int) -> Float[np.ndarray, " star
     """Effective number of draws of every star: of weights, or of chains."""
     stats = posterior.tree["sample_stats"]
     known = [np.asarray(stats[name], float) for name in ("ess_kish", "ess_min") if name in stats]
-    effective = known[0] if known else np.full(len(posterior), float(num_draws))
+    effective = np.full(len(posterior), np.nan if known else float(num_draws))
+    for values in known:
+        effective = np.fmax(effective, values)
     return np.clip(np.nan_to_num(effective, nan=1.0), 1, num_draws)

@@ -92,11 +92,14 @@ class Batch(NamedTuple):
 class Sampler(Protocol):
     """A configured sampler.
 
-    Attributes:
-        batch_size: how many stars `run` is given at a time.
+    One that may fail says so by `converged` among the `star_stats`, and has a method `fallbacks()`: the samplers that
+    a star then goes on to, in turn.
     """
 
-    batch_size: int
+    @property
+    def batch_size(self) -> int:
+        """How many stars `run` is given at a time."""
+        ...
 
     def run(self, problem: Problem, look: Any, stars: Star, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars (leading axis), each with its own key, into arrays with a leading star axis."""

@@ -1,17 +1,17 @@
 """Importance sampling: weighted draws from the mixture fitted to each star's posterior. The engine for catalogues."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import logsumexp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from albireo.likelihood import Star
-from albireo.model.mixture import GaussianMixture
-from albireo.samplers.base import Batch, Draws, Problem, at_least
-from albireo.samplers.proposal import FirstLook, propose_batch
+from albireo.samplers.base import Batch, Problem, Sampler, at_least
+from albireo.samplers.nested import Nested
+from albireo.samplers.nuts import NUTS
+from albireo.samplers.proposal import FirstLook, propose_batch, refit_batch
+from albireo.samplers.weights import weigh_batch
 
 
 @dataclass(frozen=True)
@@ -20,92 +20,36 @@ class Importance:
 
     Attributes:
         num_samples: weighted draws per star.
+        num_refits: how often the mixture is fitted anew to weighted draws from it, which some stars need.
+        escalate: whether a star of k̂ above 0.7 or an effective sample below 400 goes on by itself to refits and four
+            times as many draws, then to NUTS, then to nested sampling.
         batch_size: stars sampled together.
     """
 
     num_samples: int = 2000
+    num_refits: int = 0
+    escalate: bool = True
     batch_size: int = 64
 
     def __post_init__(self) -> None:
-        at_least(self, num_samples=100, batch_size=1)
+        at_least(self, num_samples=100, num_refits=0, batch_size=1)
+
+    @property
+    def engine(self) -> str:
+        """What the summary calls it."""
+        return "importance-refit" if self.num_refits else "importance"
+
+    def fallbacks(self) -> tuple[Sampler, ...]:
+        """What a star goes on to whose weights cannot be trusted."""
+        if not self.escalate:
+            return ()
+        more = replace(self, num_samples=4 * self.num_samples, num_refits=3, escalate=False)
+        return (more, NUTS().long(), Nested())
 
     def run(self, problem: Problem, look: FirstLook, stars: Star, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars; the draws of each form one chain."""
-        key_propose, key_sample = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+        key_propose, key_refit, key_sample = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0)
         mixtures = propose_batch(problem, look, stars, key_propose)
+        if self.num_refits:
+            mixtures = refit_batch(problem, stars, mixtures, key_refit, self.num_refits)
         return weigh_batch(problem, stars, mixtures, key_sample, self.num_samples)
-
-
-@eqx.filter_jit
-def weigh_batch(
-    problem: Problem, stars: Star, mixtures: GaussianMixture, keys: PRNGKeyArray, num_samples: int
-) -> Batch:
-    """Weighted draws, one chain a star, with k̂, effective sample size and evidence."""
-
-    def one(args):
-        star, mixture, key = args
-        sky, (key_x, key_rest) = problem.sightline(star), jax.random.split(key)
-        x = mixture.sample(key_x, num_samples)
-        drawn = jax.vmap(lambda x, key: problem.propose(star, sky, x, key))(x, jax.random.split(key_rest, num_samples))
-        log_ratio = drawn.log_weight - jax.vmap(mixture.log_prob)(x)
-        log_ratio = jnp.where(jnp.isfinite(log_ratio), log_ratio, -jnp.inf)
-        log_weight, k_hat = smooth_weights(log_ratio)
-        log_evidence = logsumexp(log_ratio) - jnp.log(num_samples)
-        star_stats = {
-            "log_evidence": log_evidence,
-            "log_evidence_err": jnp.std(jnp.exp(log_ratio - log_evidence)) / jnp.sqrt(num_samples),
-            "k_hat": k_hat,
-            "ess_kish": 1 / jnp.sum(jnp.exp(2 * log_weight)),
-        }
-        draws = Draws(problem.labels(x), drawn.mu, drawn.reddening)
-        draws, log_weight, log_density = jax.tree.map(lambda a: a[None], (draws, log_weight, drawn.log_density))
-        return Batch(draws, log_weight, {"lp": log_density}, star_stats)
-
-    return jax.lax.map(one, (stars, mixtures, keys))
-
-
-def smooth_weights(log_ratio: Float[Array, " draw"]) -> tuple[Float[Array, " draw"], Float[Array, ""]]:
-    """Pareto-smoothed importance sampling (Vehtari et al. 2024, JMLR 25, 72).
-
-    The largest min(S/5, 3√S) ratios are replaced by quantiles of the generalised Pareto distribution fitted to them.
-
-    Returns:
-        Logarithms of normalised weights, and the shape k̂ of the tail: above 0.7 the weights cannot be trusted.
-    """
-    num = log_ratio.size
-    num_tail = int(min(num / 5, 3 * num**0.5))
-    log_ratio = log_ratio - jnp.max(log_ratio)
-    order = jnp.argsort(log_ratio)
-    tail = order[num - num_tail :]
-    cutoff = jnp.exp(log_ratio[order[num - num_tail - 1]])
-    excess = jnp.exp(log_ratio[tail]) - cutoff
-    k, scale = fit_generalised_pareto(excess)
-    p = (jnp.arange(num_tail, dtype=log_ratio.dtype) + 0.5) / num_tail
-    safe_k = jnp.where(jnp.abs(k) < 1e-4, 1e-4, k)
-    quantile = cutoff + scale * jnp.expm1(-safe_k * jnp.log1p(-p)) / safe_k
-    smoothed = log_ratio.at[tail].set(jnp.minimum(jnp.log(quantile), 0.0))
-    usable = jnp.isfinite(k) & (excess[-1] > 0)
-    log_weight = jnp.where(usable, smoothed, log_ratio)
-    return log_weight - logsumexp(log_weight), jnp.where(usable, k, jnp.inf)
-
-
-def fit_generalised_pareto(excess: Float[Array, " tail"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Shape k and scale of a generalised Pareto distribution (Zhang & Stephens 2009, Technometrics 51, 316).
-
-    Args:
-        excess: exceedances over the cutoff, ascending.
-
-    Returns:
-        k, shrunk towards 0.5 by a weak prior worth ten observations as in Vehtari et al. (2024), and the scale.
-    """
-    n = excess.size
-    num_grid = 30 + int(n**0.5)
-    quarter = jnp.maximum(excess[int(n / 4 + 0.5) - 1], 1e-30)
-    largest = jnp.maximum(excess[-1], 1e-30)
-    j = jnp.arange(1, num_grid + 1, dtype=excess.dtype)
-    theta = 1 / largest + (1 - jnp.sqrt(num_grid / (j - 0.5))) / (3 * quarter)
-    k_of = jnp.mean(jnp.log1p(-theta[:, None] * excess), axis=1)
-    profile = n * (jnp.log(-theta / k_of) - k_of - 1)
-    theta = jnp.sum(theta * jax.nn.softmax(jnp.where(jnp.isfinite(profile), profile, -jnp.inf)))
-    k = jnp.mean(jnp.log1p(-theta * excess))
-    return (n * k + 5) / (n + 10), -k / theta

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from albireo import flags
 from albireo.likelihood import Star
 from albireo.samplers.base import Batch, Problem, at_least
 from albireo.samplers.proposal import FirstLook
@@ -45,6 +46,11 @@ class Nested:
 
     def __post_init__(self) -> None:
         at_least(self, num_live=50, num_samples=4, batch_size=1)
+
+    @property
+    def engine(self) -> str:
+        """What the summary calls it."""
+        return "nested"
 
     def run(self, problem: Problem, look: FirstLook, stars: Star, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars, one after the other."""
@@ -81,10 +87,12 @@ class Nested:
         chosen = systematic(rng, weight, self.num_samples)
         x = jnp.asarray(results.samples[chosen], look.x.dtype)
         draws = _complete(problem, star, x, key_complete)
+        ess_kish = 1 / np.sum(weight**2)
         star_stats = {
             "log_evidence": results.logz[-1] + log_volume,
             "log_evidence_err": results.logzerr[-1],
-            "ess_kish": 1 / np.sum(weight**2),
+            "ess_kish": ess_kish,
+            "converged": ess_kish > flags.MIN_ESS,
         }
         draw_stats = {"lp": results.logl[chosen][None]}
         return Batch(jax.tree.map(lambda a: np.asarray(a)[None], draws), None, draw_stats, star_stats)

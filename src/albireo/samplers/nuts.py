@@ -18,15 +18,17 @@ from blackjax.adaptation.step_size import dual_averaging_adaptation
 from blackjax.mcmc.hmc import HMCState
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from albireo.errors import UserError
 from albireo.likelihood import Star
 from albireo.model.mixture import GaussianMixture
-from albireo.samplers.base import Batch, Problem, at_least, complete_batch
-from albireo.samplers.importance import weigh_batch
-from albireo.samplers.proposal import FirstLook, propose_batch
+from albireo.samplers.base import Batch, Problem, Sampler, at_least, complete_batch
+from albireo.samplers.convergence import judge_chains
+from albireo.samplers.nested import Nested
+from albireo.samplers.proposal import FirstLook, propose_batch, refit_batch
+from albireo.samplers.weights import weigh_batch
 
 _NUM_WEIGHED = 2000
 _INITIAL_STEP = 0.8
-_TARGET_ACCEPTANCE = 0.9
 _KERNEL = blackjax_nuts.build_kernel()
 
 
@@ -40,6 +42,11 @@ class NUTS:
         num_samples: draws kept from each chain.
         max_doublings: a trajectory has at most 2^this − 1 leapfrog steps; jumps make long ones needless, and short
             ones keep a batch of stars from waiting for its slowest.
+        target_acceptance: mean acceptance probability that the step size is adapted to. Jumps make short steps cheap,
+            and with them hardly a transition diverges.
+        num_refits: how often the mixture is fitted anew to weighted draws from it, which some stars need.
+        escalate: whether a star with r̂ above 1.01, an effective sample below 400 or a divergent transition goes on by
+            itself to longer chains of shorter steps, then to nested sampling.
         batch_size: stars sampled together.
     """
 
@@ -47,24 +54,52 @@ class NUTS:
     num_warmup: int = 100
     num_samples: int = 500
     max_doublings: int = 3
+    target_acceptance: float = 0.99
+    num_refits: int = 0
+    escalate: bool = True
     batch_size: int = 64
 
     def __post_init__(self) -> None:
-        at_least(self, num_chains=2, num_warmup=10, num_samples=4, max_doublings=1, batch_size=1)
+        at_least(self, num_chains=2, num_warmup=10, num_samples=4, max_doublings=1, num_refits=0, batch_size=1)
+        if not 0 < self.target_acceptance < 1:
+            raise UserError(f"NUTS: target_acceptance must be between 0 and 1; got {self.target_acceptance!r}.")
+
+    @property
+    def engine(self) -> str:
+        """What the summary calls it."""
+        return "nuts-refit" if self.num_refits else "nuts"
+
+    def long(self) -> "NUTS":
+        """Four times as many draws and warm-up, longer trajectories of shorter steps, and jumps from a better fit."""
+        return replace(
+            self,
+            num_warmup=4 * self.num_warmup,
+            num_samples=4 * self.num_samples,
+            max_doublings=self.max_doublings + 2,
+            target_acceptance=1 - (1 - self.target_acceptance) / 2,
+            num_refits=3,
+            escalate=False,
+        )
+
+    def fallbacks(self) -> tuple[Sampler, ...]:
+        """What a star goes on to whose chains cannot be trusted."""
+        return (self.long(), Nested()) if self.escalate else ()
 
     def run(self, problem: Problem, look: FirstLook, stars: Star, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars."""
-        keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 4))(keys), 1, 0)
+        keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 5))(keys), 1, 0)
         mixtures = propose_batch(problem, look, stars, keys[0])
+        if self.num_refits:
+            mixtures = refit_batch(problem, stars, mixtures, keys[4], self.num_refits)
         weighted = weigh_batch(problem, stars, mixtures, keys[1], _NUM_WEIGHED)
         x = problem.standardise(weighted.draws.theta[:, 0])
         spaces = _space(mixtures, x, jnp.asarray(weighted.log_weight)[:, 0])
         # The batch size is in the arrays' shapes; two samplers that differ in it alone share compiled code.
-        settings = replace(self, batch_size=1)
+        settings = replace(self, batch_size=1, num_refits=0, escalate=False)
         x, draw_stats = _run_batch(settings, problem, stars, spaces, keys[2])
         draws = complete_batch(problem, stars, x, keys[3])
         evidence = {name: weighted.star_stats[name] for name in ("log_evidence", "log_evidence_err")}
-        return Batch(draws, None, draw_stats, evidence)
+        return Batch(draws, None, draw_stats, evidence | judge_chains(draws, draw_stats["diverging"]))
 
 
 class _Space(NamedTuple):
@@ -117,7 +152,7 @@ def _run_batch(settings: NUTS, problem: Problem, stars: Star, spaces: _Space, ke
 
 def _run_chain(settings: NUTS, problem: Problem, star: Star, sky: Any, space: _Space, key: PRNGKeyArray):
     """Warm up, adapting the step size by dual averaging (Hoffman & Gelman 2014, section 3.2), then draw."""
-    init, update, final = dual_averaging_adaptation(_TARGET_ACCEPTANCE)
+    init, update, final = dual_averaging_adaptation(settings.target_acceptance)
 
     @jax.jit
     def log_density(z):

@@ -23,12 +23,14 @@ from albireo.samplers.base import Problem
 
 NUM_LOOK = 1 << 14
 NUM_ADAPT = 512
+NUM_REFIT = 4096
 NUM_STAGES = 6
 NUM_COMPONENTS = 8
 NUM_EM = 6
 _REFERENCE_MU = 10.0
 _MU = np.linspace(-5.0, 20.0, 101, dtype=np.float32)  # 1 pc to 100 kpc [mag]
 _LEAST = -1e4
+_LEAST_VARIANCE = 0.01  # of a component, in units of that of all points
 # Shares of the first mixture: while the mixture adapts, and in the end.
 _FIRST_ADAPTING, _FIRST_AT_LAST = 0.2, 0.1
 
@@ -86,7 +88,14 @@ class FirstLook(eqx.Module):
         theta = problem.model.label_median
         log_number = jax.vmap(lambda mu: log_prob_without_reddening(problem.prior, theta, mu, sky))(jnp.asarray(_MU))
         log_number = jnp.maximum(log_number, _LEAST)  # between infinities nothing can be interpolated
-        return self.log_ratio + jnp.interp(mu, _MU, log_number) - 0.5 * (chi2 + chi2_parallax)
+        return self.log_ratio + _between(log_number, mu) - 0.5 * (chi2 + chi2_parallax)
+
+
+def _between(table: Float[Array, " grid"], mu: Float[Array, " point"]) -> Float[Array, " point"]:
+    """A table on the even grid `_MU`, interpolated."""
+    position = jnp.clip((mu - _MU[0]) / (_MU[1] - _MU[0]), 0, len(_MU) - 1.001)
+    i = position.astype(int)
+    return table[i] + (position - i) * (table[i + 1] - table[i])
 
 
 def temper(log_weight: Float[Array, " point"], min_ess: float) -> Float[Array, " point"]:
@@ -118,51 +127,71 @@ def systematic(key: PRNGKeyArray, log_weight: Float[Array, " point"], num: int) 
 def fit_mixture(
     key: PRNGKeyArray, x: Float[Array, "point label"], log_weight: Float[Array, " point"]
 ) -> GaussianMixture:
-    """Weighted expectation maximisation, started from centres spread out as by k-means++."""
+    """Weighted expectation maximisation, started from centres spread out as by k-means++.
+
+    In coordinates in which the points have unit covariance, so that the logarithms of all components are one matrix
+    product of the points and their squares, and the moments another.
+    """
     weight = jax.nn.softmax(log_weight)
-    center = weight @ x
-    covariance = jnp.einsum("n,ni,nj->ij", weight, x - center, x - center)
-    dim = x.shape[1]
-    # Keeps every component at least a tenth as wide as the whole in each direction, and never of zero width.
-    floor = 0.01 * covariance + 1e-5 * jnp.eye(dim, dtype=x.dtype)
-    whiten = jnp.linalg.inv(jnp.linalg.cholesky(covariance + 1e-5 * jnp.eye(dim, dtype=x.dtype)))
-    z = (x - center) @ whiten.T
-    first = _spread_centers(key, z, weight)
-    distance2 = jnp.sum((z[:, None] - z[first]) ** 2, axis=-1)
-    responsibility = jax.nn.one_hot(jnp.argmin(distance2, axis=1), NUM_COMPONENTS, dtype=x.dtype)
+    center, dim = weight @ x, x.shape[1]
+    covariance = ((x - center).T * weight) @ (x - center)
+    cholesky = jnp.linalg.cholesky(covariance + 1e-5 * jnp.eye(dim, dtype=x.dtype))
+    whitener = _inverse(cholesky)
+    z = (x - center) @ whitener.T
+    features = jnp.concatenate([jnp.ones_like(z[:, :1]), z, (z[:, :, None] * z[:, None]).reshape(len(z), -1)], axis=1)
 
     def maximise(responsibility):
-        mass = responsibility * weight[:, None]
-        total = jnp.sum(mass, axis=0) + 1e-6
-        mean = (mass.T @ x + 1e-6 * center) / total[:, None]
-        d = x[:, None] - mean
-        cov = jnp.einsum("nk,nki,nkj->kij", mass, d, d) / total[:, None, None] + floor
-        cholesky = jnp.linalg.cholesky(cov)
-        whitener = jax.vmap(lambda c: jax.scipy.linalg.solve_triangular(c, jnp.eye(dim, dtype=x.dtype), lower=True))(
-            cholesky
-        )
-        return GaussianMixture(jnp.log(total / jnp.sum(total)), mean, cholesky, whitener)
+        moments = (responsibility * weight[:, None]).T @ features
+        total = moments[:, 0] + 1e-6
+        mean = moments[:, 1 : 1 + dim] / total[:, None]
+        square = moments[:, 1 + dim :].reshape(-1, dim, dim) / total[:, None, None]
+        # Every component is at least a tenth as wide as the whole in each direction.
+        cov = square - mean[:, :, None] * mean[:, None] + _LEAST_VARIANCE * jnp.eye(dim, dtype=x.dtype)
+        factor = jnp.linalg.cholesky(cov)
+        return GaussianMixture(jnp.log(total / jnp.sum(total)), mean, factor, jax.vmap(_inverse)(factor))
 
     def step(responsibility, _):
-        mixture = maximise(responsibility)
-        return jax.nn.softmax(jax.vmap(mixture.log_components)(x), axis=1), None
+        return jax.nn.softmax(features @ _coefficients(maximise(responsibility)), axis=1), None
 
+    distance2 = jnp.sum((z[:, None] - z[_spread_centers(key, z, weight)]) ** 2, axis=-1)
+    responsibility = jax.nn.one_hot(jnp.argmin(distance2, axis=1), NUM_COMPONENTS, dtype=x.dtype)
     responsibility, _ = jax.lax.scan(step, responsibility, None, length=NUM_EM)
-    return maximise(responsibility)
+    fit = maximise(responsibility)
+    return GaussianMixture(
+        fit.log_weight, center + fit.mean @ cholesky.T, cholesky @ fit.cholesky, fit.whitener @ whitener
+    )
+
+
+def _coefficients(mixture: GaussianMixture) -> Float[Array, "feature component"]:
+    """Of 1, z and z zᵀ in the logarithms of the components, but for a constant that all have."""
+    precision = jnp.swapaxes(mixture.whitener, 1, 2) @ mixture.whitener
+    linear = jnp.einsum("kij,kj->ki", precision, mixture.mean)
+    log_det = jnp.sum(jnp.log(jnp.diagonal(mixture.whitener, axis1=1, axis2=2)), axis=1)
+    constant = mixture.log_weight + log_det - 0.5 * jnp.sum(linear * mixture.mean, axis=1)
+    return jnp.concatenate([constant[:, None], linear, -0.5 * precision.reshape(len(linear), -1)], axis=1).T
+
+
+def _inverse(cholesky: Float[Array, "label label"]) -> Float[Array, "label label"]:
+    return jax.scipy.linalg.solve_triangular(cholesky, jnp.eye(len(cholesky), dtype=cholesky.dtype), lower=True)
 
 
 def _spread_centers(key, z, weight):
-    """Indices of starting centres, each drawn ∝ weight × squared distance to the nearest one before."""
+    """Indices of starting centres, each drawn ∝ weight × squared distance to the nearest one before.
 
-    def add(nearest2, key):
-        index = jax.random.categorical(key, jnp.log(weight * nearest2 + 1e-30))
+    The first of exponential clocks to ring, of rates p, is a draw from p. The same clocks, moved on among the points,
+    serve all centres.
+    """
+    clocks = jnp.tile(jax.random.exponential(key, weight.shape, dtype=weight.dtype), 2)
+    shift = len(weight) // NUM_COMPONENTS
+
+    def add(nearest2, k):
+        clock = jax.lax.dynamic_slice(clocks, (k * shift,), weight.shape)
+        index = jnp.argmin(clock / (weight * nearest2 + 1e-30))
         return jnp.minimum(nearest2, jnp.sum((z - z[index]) ** 2, axis=1)), index
 
-    start = jnp.ones_like(weight)
-    key_first, key_rest = jax.random.split(key)
-    first = jax.random.categorical(key_first, jnp.log(weight + 1e-30))
-    nearest2 = jnp.sum((z - z[first]) ** 2, axis=1) * start
-    _, rest = jax.lax.scan(add, nearest2, jax.random.split(key_rest, NUM_COMPONENTS - 1))
+    first = jnp.argmin(clocks[: len(weight)] / (weight + 1e-30))
+    nearest2 = jnp.sum((z - z[first]) ** 2, axis=1)
+    _, rest = jax.lax.scan(add, nearest2, jnp.arange(1, NUM_COMPONENTS))
     return jnp.concatenate([first[None], rest])
 
 
@@ -206,6 +235,31 @@ def propose(problem: Problem, look: FirstLook, star: Star, sky: Any, key: PRNGKe
 
     mixture, _ = jax.lax.scan(stage, first, jnp.stack(key_stages))
     return _join(widen(mixture), first, _FIRST_AT_LAST)
+
+
+@eqx.filter_jit
+def refit_batch(
+    problem: Problem, stars: Star, mixtures: GaussianMixture, keys: PRNGKeyArray, num_refits: int
+) -> GaussianMixture:
+    """Mixtures fitted anew to weighted draws from them: eight times as many as at first, of the exact target."""
+
+    def one(args):
+        star, mixture, key = args
+        sky = problem.sightline(star)
+
+        def refit(proposal, key):
+            key_sample, key_fit = jax.random.split(key)
+            x = proposal.sample(key_sample, NUM_REFIT)
+            log_target = jax.lax.map(lambda x: problem.log_target(star, sky, x), x, batch_size=NUM_ADAPT)
+            log_weight = log_target - jax.vmap(proposal.log_prob)(x)
+            log_weight = jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf)
+            return _join(widen(fit_mixture(key_fit, x, temper(log_weight, 0.1 * NUM_REFIT))), mixture, _FIRST_ADAPTING)
+
+        keys = jax.random.split(key, num_refits)
+        fit, _ = jax.lax.scan(lambda fit, key: (refit(fit, key), None), refit(mixture, keys[0]), keys[1:])
+        return fit
+
+    return jax.lax.map(one, (stars, mixtures, keys))
 
 
 def _join(one: GaussianMixture, other: GaussianMixture, share: float) -> GaussianMixture:
