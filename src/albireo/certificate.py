@@ -52,7 +52,7 @@ def certify(
         Flag.NOT_SAMPLED: failed,
         Flag.NOT_CONVERGED: ~converged,
         Flag.SEVERAL_MODES: _several_modes(sampled - sampled.mean(axis=0)),
-        Flag.POOR_FIT: _poor_fit(stats["chi2"], stats["n_bands"], len(model.labels) + 2),
+        Flag.POOR_FIT: is_poor_fit(stats["chi2"], stats["n_bands"], len(model.labels) + 2),
         Flag.OUTSIDE_DOMAIN: _outside_domain(model, theta, catalog),
         Flag.PRIOR_DOMINATED: _prior_dominated(problem, theta),
         Flag.PARALLAX_TENSION: _parallax_tension(posterior, catalog),
@@ -92,7 +92,7 @@ def _several_modes(draws: Float[np.ndarray, "draw star label"]) -> Bool[np.ndarr
     return np.any(apart & valley, axis=(1, 2))
 
 
-def _poor_fit(
+def is_poor_fit(
     chi2: Float[np.ndarray, " star"], n_bands: Int[np.ndarray, " star"], num_parameters: int
 ) -> Bool[np.ndarray, " star"]:
     """Whether the best χ² is improbable for this many bands and parameters."""

@@ -18,6 +18,7 @@ class Flag(enum.IntFlag):
     FEW_BANDS = 256
     BAD_INPUT = 512
     OUTSIDE_DUST_MAP = 1024
+    OUTLIER = 2048
 
 
 # Gelman et al. and Vehtari et al. (2021, Bayesian Analysis 16, 667) recommend r_hat < 1.01 and ESS > 400;
@@ -47,6 +48,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.PARALLAX_TENSION: f"the parallax is more than {MAX_PARALLAX_TENSION:.0f} sigma from what the rest predicts",
     Flag.FEW_BANDS: f"fewer than {MIN_BANDS} bands",
     Flag.BAD_INPUT: "an invalid value of the input was left out",
+    Flag.OUTLIER: "one magnitude is more likely an outlier than not (`outlier` names it; with `outliers` alone)",
     Flag.OUTSIDE_DUST_MAP: "most of the posterior lies at distances where the prior's dust map is not reliable",
 }
 

@@ -9,13 +9,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Float, Int
 
 from albireo.cache import keep_compiled_code
 from albireo.catalog import Catalog
+from albireo.certificate import is_poor_fit
 from albireo.errors import UserError
-from albireo.likelihood import Star
+from albireo.likelihood import Star, scores
 from albireo.model import StellarModel, load_model
+from albireo.outliers import Hypotheses, check_fraction, choose, hypotheses, measured
 from albireo.posterior import Posterior
 from albireo.priors import Prior, load_prior
 from albireo.samplers import SAMPLERS, Batch, FirstLook, Problem, Sampler
@@ -23,6 +25,8 @@ from albireo.samplers.escalate import replace_stars, trusted
 
 # Batches in flight: XLA runs the small operations of one batch on one core.
 _NUM_THREADS = 2
+# Stars whose outliers are looked for at a time.
+_NUM_SUSPECTED = 16
 
 
 def infer(
@@ -32,6 +36,7 @@ def infer(
     prior: Prior | str | Path = "milky-way",
     sampler: Sampler | str = "nuts",
     spread: bool = False,
+    outliers: float = 0.0,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Posterior:
@@ -44,6 +49,8 @@ def infer(
         sampler: a configured sampler such as `NUTS(num_samples=1000)`, or "nuts", "nested" or "importance".
         spread: allow for the error of the model's own network, judged by the members of its spread, which widens the
             posteriors of stars unlike most training stars and takes longer.
+        outliers: the share of magnitudes that are wrong: with it, any one magnitude of a star may be an outlier, and
+            `outlier_probability` says which. It takes about four times as long.
         seed: of all random numbers; a star's own seed comes from this and its row, whatever stars are beside it.
         progress: called with the number of stars just done.
 
@@ -61,6 +68,7 @@ def infer(
     if spread and model.spread is None:
         raise UserError("this model has no spread; train it with `members`, or infer without.")
     model = model if spread else model.with_spread(None)
+    check_fraction(outliers)
     prior = load_prior(prior, model)
     sampler = _sampler(sampler)
     if not set(catalog.bands) & set(model.bands):
@@ -70,8 +78,9 @@ def infer(
     if getattr(prior, "depends_on_position", False) and np.any(np.isnan(catalog.glon)):
         warnings.warn("stars without a sky position get the prior's average over the sky.", stacklevel=2)
     problem = Problem(model, prior)
-    batch = _sample_all(problem, sampler, catalog, seed, progress or _silent)
-    return Posterior.from_batch(batch, catalog, problem, metadata={"sampler": repr(sampler), "seed": seed})
+    batch = _sample_all(problem, sampler, catalog, outliers, seed, progress or _silent)
+    metadata = {"sampler": repr(sampler), "seed": seed, "outliers": outliers}
+    return Posterior.from_batch(batch, catalog, problem, metadata)
 
 
 def _silent(done: int) -> None:
@@ -89,12 +98,18 @@ def _sampler(sampler: Sampler | str) -> Sampler:
 
 
 def _sample_all(
-    problem: Problem, sampler: Sampler, catalog: Catalog, seed: int, progress: Callable[[int], None]
+    problem: Problem,
+    sampler: Sampler,
+    catalog: Catalog,
+    outliers: float,
+    seed: int,
+    progress: Callable[[int], None],
 ) -> Batch:
     """Sample all stars that have two magnitudes, batch by batch; the others get NaN."""
     key = jax.random.key(seed)
     look = _build_look(problem, jax.random.fold_in(key, np.uint32(2**32 - 1)))
-    stars = jax.tree.map(jnp.asarray, Star.from_catalog(catalog, scatter=problem.model.scatter))
+    stars = _suspect(problem, look, catalog, outliers) if outliers else _stars(problem, catalog)
+    stars = jax.tree.map(jnp.asarray, stars)
     keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(jnp.asarray(catalog.row, jnp.uint32))
     # One magnitude has no colour: it says nothing of reddening, and the sum over distance moduli would be too coarse.
     usable = np.flatnonzero(catalog.n_bands > 1)
@@ -111,9 +126,39 @@ def _sample_all(
     batch = sample(sampler, usable, 0, progress)
     for stage, fallback in enumerate(_fallbacks(sampler), start=1):
         again = np.flatnonzero(~trusted(batch))
+        if stage > 1 and len(again):
+            again = again[_can_fit(problem, jax.tree.map(lambda a: a[usable[again]], stars), batch, again)]  # noqa: B023
         if len(again):
             batch = replace_stars(batch, again, sample(fallback, usable[again], stage), catalog.row[usable[again]])
     return jax.tree.map(lambda a: _scatter(a, usable, len(catalog)), batch)
+
+
+def _can_fit(problem: Problem, stars: Star | Hypotheses, batch: Batch, index: Int[np.ndarray, " again"]):
+    """Whether some draw explains a star's magnitudes: where none does, the best sampler's posterior means nothing."""
+    theta, mu, reddening = (
+        jnp.asarray(np.asarray(a)[index].reshape(len(index), -1, *a.shape[3:])) for a in batch.draws
+    )
+    chi2 = np.asarray(_least_chi2(problem, stars, theta, mu, reddening))
+    num_bands = np.asarray(jnp.sum(jnp.diagonal(measured(stars).whitener, axis1=-2, axis2=-1) > 0, axis=-1))
+    return ~is_poor_fit(chi2, num_bands, theta.shape[-1] + 2)
+
+
+@eqx.filter_jit
+def _least_chi2(problem: Problem, stars, theta, mu, reddening) -> Float[Array, " star"]:
+    """The least χ² of a star's magnitudes among its draws, under its most favourable hypothesis."""
+
+    def one(args):
+        star, *draws = args
+
+        def chi2(star, *draw):
+            return jnp.sum(scores(problem.model, star, *draw)[0] ** 2)
+
+        def least(star):
+            return jnp.nanmin(jax.vmap(lambda *draw: chi2(star, *draw))(*draws))
+
+        return least(star) if isinstance(star, Star) else jnp.min(jax.lax.map(least, star.stars))
+
+    return jax.lax.map(one, (stars, theta, mu, reddening))
 
 
 def _fallbacks(sampler: Sampler) -> tuple[Sampler, ...]:
@@ -122,7 +167,7 @@ def _fallbacks(sampler: Sampler) -> tuple[Sampler, ...]:
 
 
 def _sample(
-    problem: Problem, look: FirstLook, sampler: Sampler, stars: Star, keys, progress: Callable[[int], None]
+    problem: Problem, look: FirstLook, sampler: Sampler, stars: Star | Hypotheses, keys, progress: Callable[[int], None]
 ) -> Batch:
     """Sample stars, batch by batch."""
     num = len(keys)
@@ -140,6 +185,26 @@ def _sample(
     batch = jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
     batch.star_stats["engine"] = np.full(num, getattr(sampler, "engine", type(sampler).__name__), object)
     return batch
+
+
+def _stars(problem: Problem, catalog: Catalog) -> Star:
+    return Star.from_catalog(catalog, scatter=problem.model.scatter)
+
+
+def _suspect(problem: Problem, look: FirstLook, catalog: Catalog, outliers: float) -> Hypotheses:
+    """Every star under the likeliest hypotheses about its magnitudes, by the first look; some stars at a time."""
+    chosen = []
+    for index in _split(np.arange(len(catalog)), _NUM_SUSPECTED):
+        every = hypotheses(catalog[index], problem.model.scatter, outliers)
+        padded = jax.tree.map(lambda a: jnp.asarray(np.resize(a, (_NUM_SUSPECTED, *a.shape[1:]))), every)
+        score = np.asarray(_score_hypotheses(problem, look, padded))[: len(index)]
+        chosen.append(choose(every, score))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *chosen)
+
+
+@eqx.filter_jit
+def _score_hypotheses(problem: Problem, look: FirstLook, every: Hypotheses) -> Float[Array, "star hypothesis"]:
+    return jax.lax.map(lambda star: look.best_scores(problem, star, problem.sightline(star)), every)
 
 
 @eqx.filter_jit

@@ -8,17 +8,19 @@ outlier, whose error is then larger by `OUTLIER_WIDTH`. The likelihood is the mi
 of Gaussians that differ in their covariances alone, so every term keeps the closed form over (μ, E).
 """
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jax.scipy.special import logsumexp
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.catalog import Catalog
 from albireo.errors import UserError
 from albireo.likelihood import Star, log_likelihood_bands
 from albireo.model import Scatter, StellarModel
-from albireo.samplers.base import Draws
 
 # Standard deviation of an outlier [mag]: of the order of what blends and wrong matches do; our choice.
 OUTLIER_WIDTH = 2.0
@@ -41,6 +43,30 @@ class Hypotheses(eqx.Module):
     def position(self) -> Float[Array, " 2"]:
         """Galactic longitude and latitude of one star [deg]."""
         return self.stars.position[0]
+
+
+def measured(stars: Star | Hypotheses) -> Star:
+    """The stars (with a leading axis) with the errors that they were measured with."""
+    return stars if isinstance(stars, Star) else jax.tree.map(lambda a: a[:, 0], stars.stars)
+
+
+def total(star: Star | Hypotheses, log_f: Callable[[Star], Float[Array, ""]]) -> Float[Array, ""]:
+    """log Σ_h p(h) f(star under h); just log f of a star without hypotheses."""
+    if isinstance(star, Star):
+        return log_f(star)
+    return logsumexp(star.log_prior + jax.vmap(log_f)(star.stars))
+
+
+def draw(
+    star: Star | Hypotheses, log_f: Callable[[Star], Float[Array, ""]], key: PRNGKeyArray
+) -> tuple[Star, Float[Array, ""], Float[Array, ""]]:
+    """The star under a hypothesis drawn ∝ p(h) f(star under h), log p(h), and the log probability of the choice."""
+    if isinstance(star, Star):
+        nothing = jnp.zeros((), star.mag.dtype)
+        return star, nothing, nothing
+    log_share = jax.nn.log_softmax(star.log_prior + jax.vmap(log_f)(star.stars))
+    h = jax.random.categorical(key, log_share)
+    return jax.tree.map(lambda a: a[h], star.stars), star.log_prior[h], log_share[h]
 
 
 def check_fraction(outliers: float) -> None:
@@ -97,17 +123,20 @@ def choose(every: Hypotheses, score: Float[Array, "star hypothesis"]) -> Hypothe
 
 @eqx.filter_jit
 def outlier_probability(
-    model: StellarModel, every: Hypotheses, draws: Draws, index: Int[Array, "star draw"]
+    model: StellarModel,
+    every: Hypotheses,
+    theta: Float[Array, "star draw label"],
+    mu: Float[Array, "star draw"],
+    reddening: Float[Array, "star draw"],
 ) -> Float[Array, "star band"]:
-    """How likely each magnitude is an outlier: the mean of p(h | θ, μ, E) over some of a star's draws."""
+    """How likely each magnitude is an outlier: the mean of p(h | θ, μ, E) over a star's draws."""
 
     def of_draw(star: Hypotheses, theta, mu, reddening):
         log_like = jax.vmap(lambda h: jnp.sum(log_likelihood_bands(model, h, theta, mu, reddening)))(star.stars)
         return jax.nn.softmax(star.log_prior + log_like)[1:]
 
     def of_star(args):
-        star, draws, index = args
-        flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[index], draws)
-        return jnp.mean(jax.vmap(lambda *draw: of_draw(star, *draw))(*flat), axis=0)
+        star, *draws = args
+        return jnp.mean(jax.vmap(lambda *draw: of_draw(star, *draw))(*draws), axis=0)
 
-    return jax.lax.map(of_star, (every, jax.tree.map(jnp.asarray, draws), index))
+    return jax.lax.map(of_star, (every, theta, mu, reddening))

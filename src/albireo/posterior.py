@@ -1,5 +1,6 @@
 """Posterior: the draws of all stars, with their certificates, ready for ArviZ, tables and files."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,10 @@ from albireo.likelihood import (
     scores,
 )
 from albireo.model import StellarModel, load_model
+from albireo.outliers import OUTLIER_WIDTH, hypotheses, outlier_probability
 from albireo.priors import Prior, load_prior
 from albireo.samplers import Batch, Draws, Problem
-from albireo.statistics import flat, resample, summarise
+from albireo.statistics import flat, resample, summarise, systematic
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -52,7 +54,8 @@ class Posterior:
     def from_batch(cls, batch: Batch, catalog: Catalog, problem: Problem, metadata: dict[str, Any]) -> "Posterior":
         """Name, label and certify what a sampler returned for the stars of a catalogue."""
         model = problem.model
-        stars = Star.from_catalog(catalog, scatter=problem.model.scatter)
+        probability = _outlier_probability(batch, catalog, problem, metadata)
+        stars = Star.from_catalog(_with_outliers(catalog, probability), scatter=problem.model.scatter)
         derived = _derive(problem, jax.tree.map(jnp.asarray, stars), batch.draws)
         variables = dict(zip(model.labels, np.moveaxis(batch.draws.theta, -1, 0), strict=True)) | {
             "distance_modulus": batch.draws.mu,
@@ -70,6 +73,9 @@ class Posterior:
         stats = certify(
             batch, groups["posterior"], _least_chi2(np.asarray(derived["chi2"]), batch.log_weight), catalog, problem
         )
+        if probability is not None:
+            stats |= _name_outliers(probability, catalog)
+            stats["flags"] = stats["flags"] | np.where(stats["outlier"] != "", int(flags.Flag.OUTLIER), 0)
         groups["sample_stats"] = xr.merge(
             [
                 dataset(batch.draw_stats, dims, catalog).transpose("chain", "draw", "star"),
@@ -77,6 +83,10 @@ class Posterior:
             ]
         )
         groups |= data_groups(catalog)
+        if probability is not None:
+            coords = {"star": groups["posterior"]["star"], "band": list(model.bands)}
+            of_bands = xr.Dataset({"outlier_probability": (("star", "band"), probability)}, coords)
+            groups["sample_stats"] = xr.merge([groups["sample_stats"], of_bands])
         attrs = {name: str(value) for name, value in metadata.items()} | {
             "format": "albireo posterior",
             "format_version": _FORMAT_VERSION,
@@ -302,6 +312,44 @@ class Posterior:
         stars = Star.from_catalog(catalog_of(self.tree), scatter=model.scatter)
         draws = draws_of(self.tree["posterior"].to_dataset(), model.labels)
         return jax.tree.map(jnp.asarray, (stars, draws))
+
+
+_NUM_JUDGED = 64  # draws of a star by which its outliers are judged
+
+
+def _outlier_probability(
+    batch: Batch, catalog: Catalog, problem: Problem, metadata: dict[str, Any]
+) -> Float[np.ndarray, "star band"] | None:
+    """How likely each magnitude is an outlier, where the inference allowed for any."""
+    fraction = float(metadata.get("outliers", 0))
+    if not fraction:
+        return None
+    num = len(catalog)
+    weight = np.ones((num, batch.draws.mu[0].size)) if batch.log_weight is None else np.exp(batch.log_weight)
+    index = np.stack(
+        [
+            systematic(np.random.default_rng(row), np.nan_to_num(w.ravel()) + 1e-12, _NUM_JUDGED)
+            for w, row in zip(weight, catalog.row, strict=True)
+        ]
+    )
+    flat_draws = (np.asarray(a).reshape(num, -1, *np.shape(a)[3:]) for a in batch.draws)
+    judged = [np.take_along_axis(a, index.reshape(*index.shape, *[1] * (a.ndim - 2)), axis=1) for a in flat_draws]
+    every = jax.tree.map(jnp.asarray, hypotheses(catalog, problem.model.scatter, fraction))
+    return np.asarray(outlier_probability(problem.model, every, *map(jnp.asarray, judged)))
+
+
+def _with_outliers(catalog: Catalog, probability: Float[np.ndarray, "star band"] | None) -> Catalog:
+    """The stars, with larger errors where a magnitude is more likely an outlier than not."""
+    if probability is None:
+        return catalog
+    extra = np.where(probability > 0.5, OUTLIER_WIDTH, 0)
+    return replace(catalog, mag_err=np.hypot(catalog.mag_err, extra))
+
+
+def _name_outliers(probability: Float[np.ndarray, "star band"], catalog: Catalog) -> dict[str, np.ndarray]:
+    likeliest = np.nan_to_num(probability).argmax(axis=1)
+    found = np.nan_to_num(probability).max(axis=1) > 0.5
+    return {"outlier": np.where(found, np.asarray(catalog.bands)[likeliest], "")}
 
 
 @eqx.filter_jit

@@ -31,6 +31,9 @@ def infer_command(
     ] = 0.0,
     floor_in_errors: FloorInErrors = 0.0,
     spread: Annotated[bool, typer.Option("--spread", help="Allow for the error of the model's own network.")] = False,
+    outliers: Annotated[
+        float, typer.Option(help="Share of magnitudes that may be wrong, such as 0.01; allows for one a star.")
+    ] = 0.0,
     draws: Annotated[bool, typer.Option("--draws", help="Write posterior.nc for any number of stars.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.")] = False,
 ) -> None:
@@ -57,11 +60,12 @@ def infer_command(
         "error_floor": error_floor,
         "floor_in_errors": floor_in_errors,
         "spread": spread,
+        "outliers": outliers,
     }
     with progress_bar("inferring", len(catalog), "stars") as progress:
         infer_in_chunks(
             catalog,
-            lambda stars: infer(stars, **problem, spread=spread, seed=seed, progress=progress),
+            lambda stars: infer(stars, **problem, spread=spread, outliers=outliers, seed=seed, progress=progress),
             output,
             settings,
             resume=resume,

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from albireo import likelihood
+from albireo import likelihood, outliers
 from albireo.errors import UserError
 from albireo.likelihood import Star
 from albireo.model import StellarModel
+from albireo.outliers import Hypotheses
 from albireo.priors.base import Prior, sightline
 
 
@@ -24,7 +25,7 @@ class Problem(eqx.Module):
     model: StellarModel
     prior: Prior
 
-    def sightline(self, star: Star) -> Any:
+    def sightline(self, star: Star | Hypotheses) -> Any:
         """What the prior needs to know of the star's line of sight."""
         return sightline(self.prior, star.position)
 
@@ -36,33 +37,47 @@ class Problem(eqx.Module):
         """x at labels θ."""
         return self.model.standardise(theta)
 
-    def log_target(self, star: Star, sky: Any, x: Float[Array, " label"]) -> Float[Array, ""]:
+    def log_target(self, star: Star | Hypotheses, sky: Any, x: Float[Array, " label"]) -> Float[Array, ""]:
         """log ∫∫ p(m, ϖ, θ, μ, E) dμ dE per unit of standardised labels: its integral over x is the evidence."""
-        log_jacobian = jnp.sum(jnp.log(self.model.label_std))
-        return likelihood.log_marginal(self.model, self.prior, star, sky, self.labels(x)) + log_jacobian
+        return outliers.total(star, lambda star: self._log_marginal(star, sky, x, likelihood.NUM_NODES))
 
-    def log_target_roughly(self, star: Star, sky: Any, x: Float[Array, " label"]) -> Float[Array, ""]:
+    def log_target_roughly(self, star: Star | Hypotheses, sky: Any, x: Float[Array, " label"]) -> Float[Array, ""]:
         """`log_target` by Laplace's approximation in the distance modulus: what proposals are fitted to."""
-        log_jacobian = jnp.sum(jnp.log(self.model.label_std))
-        log_marginal = likelihood.log_marginal(self.model, self.prior, star, sky, self.labels(x), num_nodes=1)
-        return log_marginal + log_jacobian
+        return outliers.total(star, lambda star: self._log_marginal(star, sky, x, 1))
 
-    def propose(self, star: Star, sky: Any, x: Float[Array, " label"], key: PRNGKeyArray) -> likelihood.Proposed:
+    def propose(
+        self, star: Star | Hypotheses, sky: Any, x: Float[Array, " label"], key: PRNGKeyArray
+    ) -> likelihood.Proposed:
         """A distance modulus and a reddening to go with labels, and the weight that makes up for the choice.
 
         The mean weight at x is the target there, per unit of standardised labels.
         """
-        log_jacobian = jnp.sum(jnp.log(self.model.label_std))
-        drawn = likelihood.propose_distance_and_reddening(self.model, self.prior, star, sky, self.labels(x), key)
-        return drawn._replace(log_density=drawn.log_density + log_jacobian, log_weight=drawn.log_weight + log_jacobian)
+        key_choose, key_draw = jax.random.split(key)
+        star, log_prior, log_chosen = outliers.draw(star, lambda star: self._log_marginal(star, sky, x, 1), key_choose)
+        drawn = likelihood.propose_distance_and_reddening(self.model, self.prior, star, sky, self.labels(x), key_draw)
+        shift = self._log_jacobian + log_prior
+        return drawn._replace(log_density=drawn.log_density + shift, log_weight=drawn.log_weight + shift - log_chosen)
 
-    def complete(self, star: Star, sky: Any, x: Float[Array, "draw label"], key: PRNGKeyArray) -> "Draws":
+    def complete(self, star: Star | Hypotheses, sky: Any, x: Float[Array, "draw label"], key: PRNGKeyArray) -> "Draws":
         """Draw the distance modulus and reddening that belong to draws of the labels."""
-        theta = self.labels(x)
-        mu, reddening = jax.vmap(
-            lambda theta, key: likelihood.draw_distance_and_reddening(self.model, self.prior, star, sky, theta, key)
-        )(theta, jax.random.split(key, x.shape[0]))
-        return Draws(theta, mu, reddening)
+
+        def one(x, key):
+            key_choose, key_draw = jax.random.split(key)
+            chosen, _, _ = outliers.draw(
+                star, lambda star: self._log_marginal(star, sky, x, likelihood.NUM_NODES), key_choose
+            )
+            return likelihood.draw_distance_and_reddening(self.model, self.prior, chosen, sky, self.labels(x), key_draw)
+
+        mu, reddening = jax.vmap(one)(x, jax.random.split(key, x.shape[0]))
+        return Draws(self.labels(x), mu, reddening)
+
+    def _log_marginal(self, star: Star, sky: Any, x: Float[Array, " label"], num_nodes: int) -> Float[Array, ""]:
+        log_marginal = likelihood.log_marginal(self.model, self.prior, star, sky, self.labels(x), num_nodes)
+        return log_marginal + self._log_jacobian
+
+    @property
+    def _log_jacobian(self) -> Float[Array, ""]:
+        return jnp.sum(jnp.log(self.model.label_std))
 
 
 class Draws(NamedTuple):
@@ -101,14 +116,14 @@ class Sampler(Protocol):
         """How many stars `run` is given at a time."""
         ...
 
-    def run(self, problem: Problem, look: Any, stars: Star, keys: PRNGKeyArray) -> Batch:
+    def run(self, problem: Problem, look: Any, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars (leading axis), each with its own key, into arrays with a leading star axis."""
         ...
 
 
 @eqx.filter_jit
 def complete_batch(
-    problem: Problem, stars: Star, x: Float[Array, "star chain draw label"], keys: PRNGKeyArray
+    problem: Problem, stars: Star | Hypotheses, x: Float[Array, "star chain draw label"], keys: PRNGKeyArray
 ) -> Draws:
     """`Problem.complete` for a batch, star after star: the work on one fills the processor and fits its cache."""
 

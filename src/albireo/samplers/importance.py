@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from albireo.likelihood import Star
+from albireo.outliers import Hypotheses
 from albireo.samplers.base import Batch, Problem, Sampler, at_least
 from albireo.samplers.nested import Nested
 from albireo.samplers.nuts import NUTS
@@ -46,7 +47,7 @@ class Importance:
         more = replace(self, num_samples=4 * self.num_samples, num_refits=3, escalate=False)
         return (more, NUTS().long(), Nested())
 
-    def run(self, problem: Problem, look: FirstLook, stars: Star, keys: PRNGKeyArray) -> Batch:
+    def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars; the draws of each form one chain."""
         key_propose, key_refit, key_sample = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0)
         mixtures = propose_batch(problem, look, stars, key_propose)

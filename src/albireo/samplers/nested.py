@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo import flags
 from albireo.likelihood import Star
+from albireo.outliers import Hypotheses
 from albireo.samplers.base import Batch, Problem, at_least
 from albireo.samplers.proposal import FirstLook
 from albireo.statistics import systematic
@@ -52,14 +53,14 @@ class Nested:
         """What the summary calls it."""
         return "nested"
 
-    def run(self, problem: Problem, look: FirstLook, stars: Star, keys: PRNGKeyArray) -> Batch:
+    def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars, one after the other."""
         one_by_one = [
             self._sample(problem, look, jax.tree.map(lambda a, i=i: a[i], stars), key) for i, key in enumerate(keys)
         ]
         return jax.tree.map(lambda *leaves: np.stack(leaves), *one_by_one)
 
-    def _sample(self, problem: Problem, look: FirstLook, star: Star, key: PRNGKeyArray) -> Batch:
+    def _sample(self, problem: Problem, look: FirstLook, star: Star | Hypotheses, key: PRNGKeyArray) -> Batch:
         low, high = np.asarray(look.x.min(axis=0) - _MARGIN), np.asarray(look.x.max(axis=0) + _MARGIN)
         key_dynesty, key_complete = jax.random.split(key)
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key_dynesty)))
@@ -120,10 +121,10 @@ def _log_target(structure, leaves, x: Float[Array, " label"]):
 
 
 @eqx.filter_jit
-def _sightline(problem: Problem, star: Star):
+def _sightline(problem: Problem, star: Star | Hypotheses):
     return problem.sightline(star)
 
 
 @eqx.filter_jit
-def _complete(problem: Problem, star: Star, x: Float[Array, "draw label"], key: PRNGKeyArray):
+def _complete(problem: Problem, star: Star | Hypotheses, x: Float[Array, "draw label"], key: PRNGKeyArray):
     return problem.complete(star, problem.sightline(star), x, key)

@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from albireo.errors import UserError
 from albireo.likelihood import Star
 from albireo.model.mixture import GaussianMixture
+from albireo.outliers import Hypotheses
 from albireo.samplers.base import Batch, Problem, Sampler, at_least, complete_batch
 from albireo.samplers.convergence import judge_chains
 from albireo.samplers.nested import Nested
@@ -70,12 +71,12 @@ class NUTS:
         return "nuts-refit" if self.num_refits else "nuts"
 
     def long(self) -> "NUTS":
-        """Four times as many draws and warm-up, longer trajectories of shorter steps, and jumps from a better fit."""
+        """Twice as many draws and warm-up, longer trajectories of shorter steps, and jumps from a better fit."""
         return replace(
             self,
-            num_warmup=4 * self.num_warmup,
-            num_samples=4 * self.num_samples,
-            max_doublings=self.max_doublings + 2,
+            num_warmup=2 * self.num_warmup,
+            num_samples=2 * self.num_samples,
+            max_doublings=self.max_doublings + 1,
             target_acceptance=1 - (1 - self.target_acceptance) / 2,
             num_refits=3,
             escalate=False,
@@ -85,7 +86,7 @@ class NUTS:
         """What a star goes on to whose chains cannot be trusted."""
         return (self.long(), Nested()) if self.escalate else ()
 
-    def run(self, problem: Problem, look: FirstLook, stars: Star, keys: PRNGKeyArray) -> Batch:
+    def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars."""
         keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 5))(keys), 1, 0)
         mixtures = propose_batch(problem, look, stars, keys[0])
@@ -138,7 +139,7 @@ def _space(mixture: GaussianMixture, x: Float[Array, "draw label"], log_weight: 
 
 
 @eqx.filter_jit
-def _run_batch(settings: NUTS, problem: Problem, stars: Star, spaces: _Space, keys: PRNGKeyArray):
+def _run_batch(settings: NUTS, problem: Problem, stars: Star | Hypotheses, spaces: _Space, keys: PRNGKeyArray):
     """All chains of all stars, in step with each other."""
 
     def one(star, space, key):
@@ -150,7 +151,7 @@ def _run_batch(settings: NUTS, problem: Problem, stars: Star, spaces: _Space, ke
     return jax.vmap(one)(stars, spaces, keys)
 
 
-def _run_chain(settings: NUTS, problem: Problem, star: Star, sky: Any, space: _Space, key: PRNGKeyArray):
+def _run_chain(settings: NUTS, problem: Problem, star: Star | Hypotheses, sky: Any, space: _Space, key: PRNGKeyArray):
     """Warm up, adapting the step size by dual averaging (Hoffman & Gelman 2014, section 3.2), then draw."""
     init, update, final = dual_averaging_adaptation(settings.target_acceptance)
 

@@ -14,10 +14,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.likelihood import Star, parallax_from_distance_modulus
 from albireo.model.mixture import GaussianMixture
+from albireo.outliers import Hypotheses
 from albireo.priors.base import log_prob_without_reddening, sightline
 from albireo.samplers.base import Problem
 
@@ -64,8 +66,19 @@ class FirstLook(eqx.Module):
             model.standardise(theta), model.absolute_magnitudes(theta), model.extinction_vector(theta), log_ratio
         )
 
-    def score(self, problem: Problem, star: Star, sky: Any) -> Float[Array, " point"]:
-        """Approximate log posterior weight of every point: best (μ, E ≥ 0), parallax linearised there.
+    def score(self, problem: Problem, star: Star | Hypotheses, sky: Any) -> Float[Array, " point"]:
+        """Approximate log posterior weight of every point."""
+        if isinstance(star, Star):
+            return self._score(problem, star, sky)
+        each = jax.lax.map(lambda star: self._score(problem, star, sky), star.stars)
+        return logsumexp(star.log_prior[:, None] + each, axis=0)
+
+    def best_scores(self, problem: Problem, star: Hypotheses, sky: Any) -> Float[Array, " hypothesis"]:
+        """The best point's log posterior weight under each hypothesis."""
+        return star.log_prior + jax.lax.map(lambda star: jnp.max(self._score(problem, star, sky)), star.stars)
+
+    def _score(self, problem: Problem, star: Star, sky: Any) -> Float[Array, " point"]:
+        """Best (μ, E ≥ 0), parallax linearised there.
 
         The number of stars at each distance is taken to be that of stars of the median labels. Without it giants
         would count for little: one that looks like a dwarf is ten times as far, and so is in a far larger volume.
@@ -208,7 +221,7 @@ def widen(mixture: GaussianMixture) -> GaussianMixture:
 
 
 @eqx.filter_jit
-def propose_batch(problem: Problem, look: FirstLook, stars: Star, keys: PRNGKeyArray) -> GaussianMixture:
+def propose_batch(problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> GaussianMixture:
     """`propose` for a batch, star after star: the work on one star's points fills the processor and fits its cache."""
 
     def one(args):
@@ -218,7 +231,7 @@ def propose_batch(problem: Problem, look: FirstLook, stars: Star, keys: PRNGKeyA
     return jax.lax.map(one, (stars, keys))
 
 
-def propose(problem: Problem, look: FirstLook, star: Star, sky: Any, key: PRNGKeyArray) -> GaussianMixture:
+def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any, key: PRNGKeyArray) -> GaussianMixture:
     """A mixture close to the star's posterior over standardised labels, with heavier tails."""
     key_look, key_fit, *key_stages = jax.random.split(key, 2 + NUM_STAGES)
     chosen = systematic(key_look, temper(look.score(problem, star, sky), 64.0), NUM_ADAPT)
@@ -239,7 +252,7 @@ def propose(problem: Problem, look: FirstLook, star: Star, sky: Any, key: PRNGKe
 
 @eqx.filter_jit
 def refit_batch(
-    problem: Problem, stars: Star, mixtures: GaussianMixture, keys: PRNGKeyArray, num_refits: int
+    problem: Problem, stars: Star | Hypotheses, mixtures: GaussianMixture, keys: PRNGKeyArray, num_refits: int
 ) -> GaussianMixture:
     """Mixtures fitted anew to weighted draws from them: eight times as many as at first, of the exact target."""
 

@@ -8,13 +8,14 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.likelihood import Star
 from albireo.model.mixture import GaussianMixture
+from albireo.outliers import Hypotheses
 from albireo.samplers.base import Batch, Draws, Problem
 from albireo.samplers.convergence import judge_weights
 
 
 @eqx.filter_jit
 def weigh_batch(
-    problem: Problem, stars: Star, mixtures: GaussianMixture, keys: PRNGKeyArray, num_samples: int
+    problem: Problem, stars: Star | Hypotheses, mixtures: GaussianMixture, keys: PRNGKeyArray, num_samples: int
 ) -> Batch:
     """Weighted draws, one chain a star, with k̂, effective sample size and evidence."""
 
