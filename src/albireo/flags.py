@@ -48,8 +48,8 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.PARALLAX_TENSION: f"the parallax is more than {MAX_PARALLAX_TENSION:.0f} sigma from what the rest predicts",
     Flag.FEW_BANDS: f"fewer than {MIN_BANDS} bands",
     Flag.BAD_INPUT: "an invalid value of the input was left out",
-    Flag.OUTLIER: "one magnitude is more likely an outlier than not (`outlier` names it; with `outliers` alone)",
     Flag.OUTSIDE_DUST_MAP: "most of the posterior lies at distances where the prior's dust map is not reliable",
+    Flag.OUTLIER: "one magnitude is more likely an outlier than not (`outlier` names it; with `outliers` alone)",
 }
 
 
