@@ -78,9 +78,10 @@ def test_checkpoint_of_another_training_or_damaged_is_refused(stars, tmp_path):
     renamed = dataclasses.replace(stars, bands=("ps1_r", *stars.bands[1:]))
     with pytest.raises(UserError, match="other stars or another configuration"):
         train(renamed, short, checkpoint=path, resume=True)
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"state\.npz is damaged"):
-        train(stars, short, checkpoint=path, resume=True)
+    for damaged in (path.read_bytes()[:1000], b"something else"):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"state\.npz is damaged; delete it and train from the start\.$"):
+            train(stars, short, checkpoint=path, resume=True)
 
 
 def test_checkpoint_in_a_missing_folder_is_refused(stars, tmp_path):
