@@ -4,10 +4,10 @@
 
 The stars of `green2020_stars.fits` are divided at random into folds. For each of them the default configuration learns
 from the others (training and validation stars seven to two, as when a tenth is set aside) and is judged by the fold,
-with the functions of `albireo evaluate --floor-in-errors 0.02`. Networks of a spread are left out: none of these
-figures depends on them. Errors are bootstrapped over stars (for a fraction that is the binomial error); those of
-differences keep what the models have in common. One star with a false magnitude takes 1.5 off the mean log-likelihood
-of all 8,000, hence the median beside it.
+with the functions of `albireo evaluate --floor-in-errors 0.02`. Networks of a spread are left out to save time: the
+figures with scatter then lack the spread, the others do not depend on it. Errors are bootstrapped over stars (for a
+fraction that is the binomial error); those of differences keep what the models have in common. One star with a false
+magnitude takes 1.5 off the mean log-likelihood of all 8,000, hence the median beside it.
 """
 
 import argparse
