@@ -44,6 +44,7 @@ populations: install
 benchmark: install
 	$(BIN)/albireo evaluate default $(DATA)/green2020_stars.fits --held-out --floor-in-errors 0.02 \
 	    --against $(DATA)/green2020_published
+	$(BIN)/python -m benchmarks.cross_validation
 	$(BIN)/python -m benchmarks.real_stars
 	$(BIN)/python -m benchmarks.training
 

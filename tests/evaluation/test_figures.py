@@ -43,6 +43,7 @@ def test_the_diagram_shows_the_stars_with_a_parallax_at_their_absolute_magnitude
     middle = np.average(shown.get_offsets()[:, 1], weights=shown.get_array())
     assert middle == pytest.approx(magnitude.mean(), abs=0.1)
     assert "E" in predicted.texts[-1].get_text()
+    assert shown.get_clim() == predicted.collections[0].get_clim()  # or one of them would belie the colour bar
 
 
 def test_the_lines_of_the_residuals_are_percentiles_of_the_scores(four_labels):

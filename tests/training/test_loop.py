@@ -78,9 +78,10 @@ def test_checkpoint_of_another_training_or_damaged_is_refused(stars, tmp_path):
     renamed = dataclasses.replace(stars, bands=("ps1_r", *stars.bands[1:]))
     with pytest.raises(UserError, match="other stars or another configuration"):
         train(renamed, short, checkpoint=path, resume=True)
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"state\.npz is damaged"):
-        train(stars, short, checkpoint=path, resume=True)
+    for damaged in (path.read_bytes()[:1000], b"something else"):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"state\.npz is damaged; delete it and train from the start\.$"):
+            train(stars, short, checkpoint=path, resume=True)
 
 
 def test_checkpoint_in_a_missing_folder_is_refused(stars, tmp_path):
@@ -130,7 +131,9 @@ def spoil(stars, name, value):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda stars: stars[:80], "100 stars"),
+        (lambda stars: stars[:80], r"100 stars to learn from; of the 80 .* leaves \d\d:"),
+        (lambda stars: dataclasses.replace(stars, parallax=-np.ones(len(stars))), "parallax above 5 times .* have 0;"),
+        (lambda stars: dataclasses.replace(stars, theta=stars.theta * [1, 1, 0]), "label 'feh' is the same for all"),
         (lambda stars: dataclasses.replace(stars, mag_err=np.where([0, 1, 0, 0], np.inf, stars.mag_err)), "ps1_g"),
         (lambda stars: dataclasses.replace(stars, labels=("teff", "logg", "age")), "age"),
         (lambda stars: spoil(stars, "theta", np.nan), "row 7: a label is missing"),
@@ -142,6 +145,11 @@ def spoil(stars, name, value):
 def test_training_set_that_cannot_be_learned_from_is_refused(stars, change, named):
     with pytest.raises(UserError, match=named):
         train(change(stars), QUICK)
+
+
+def test_density_of_more_components_than_stars_is_refused_before_training(stars):
+    with pytest.raises(UserError, match=r"density_components must be at most .* got 1000"):
+        train(stars[:500], dataclasses.replace(QUICK, density_components=1000))
 
 
 def test_evaluation_counts_degrees_of_freedom_and_surveys(stars, true_model):

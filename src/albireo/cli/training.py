@@ -155,18 +155,26 @@ def evaluate_command(
         models["other"] = load_model(against)
     stars = TrainingSet.from_catalog(Catalog.read(input_path, bands=judged.bands, labels=judged.labels))
     indices = _held_out(stars, judged.metadata, model, input_path) if held_out else None
+    metadata, read = judged.metadata or {}, fingerprint(input_path)
+    trained_on_it = metadata.get("data", {}).get("sha256") == read["sha256"]
+    floor = metadata.get("configuration", {}).get("floor_in_errors", 0.0)
+    if trained_on_it and judged.scatter is not None and floor != floor_in_errors:
+        say(
+            f"note: training took a floor of {floor:g} mag off the errors of {input_path.name}; give --floor-in-errors "
+            f"{floor:g}, or the figures with scatter are of errors that it was not learned with."
+        )
     report = judge(models, stars, indices, floor_in_errors, in_detail=output is not None)
     figures = report.to_dict()
     if output is not None:
         from albireo.evaluation.folder import write_evaluation
 
         drawn = indices
-        if not held_out and (judged.metadata or {}).get("data", {}).get("sha256") == fingerprint(input_path)["sha256"]:
+        if not held_out and trained_on_it:
             drawn = _held_out(stars, judged.metadata, model, input_path)
         settings = {
             "model": fingerprint(model_path(model)),
             "against": None if against is None else str(against),
-            "input": fingerprint(input_path),
+            "input": read,
             "held_out": held_out,
             "floor_in_errors": floor_in_errors,
         }

@@ -42,14 +42,18 @@ def color_magnitude(model: StellarModel, stars: TrainingSet) -> Figure:
     figure = Figure(figsize=(7.0, 4.2), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True, sharey=True)
     points = [_place(model, magnitudes, blue, red) for magnitudes in (observed, _predicted(model, stars)[use])]
-    extent = _limits(points[0])
+    extent = _limits(*points)
+    drawn = []
     for axes, (x, y), title in zip(panels, points, ("observed", "predicted, without reddening"), strict=True):
-        drawn = axes.hexbin(x, y, gridsize=60, extent=extent, bins="log", mincnt=1, cmap=COLORMAP, linewidths=0.1)
+        drawn.append(axes.hexbin(x, y, gridsize=60, extent=extent, bins="log", mincnt=1, cmap=COLORMAP, linewidths=0.1))
         axes.set(title=title, xlabel=f"{band_text(blue, red)} [mag]", xlim=extent[:2], ylim=extent[:1:-1])
+    most = max(2, *(hexagons.get_array().max() for hexagons in drawn))
+    for hexagons in drawn:  # one scale for both, which is that of the colour bar
+        hexagons.set_clim(1, most)
     panels[0].set_ylabel(f"$M$({band_text(model.bands[0])}) [mag]")
     arrow = _place(model, _mean_extinction(model, stars), blue, red)
     _draw_arrow(panels[1], arrow, (0.06, 0.22), 0.15)
-    figure.colorbar(drawn, ax=panels, label="stars", aspect=35)
+    figure.colorbar(drawn[0], ax=panels, label="stars", aspect=35)
     return figure
 
 
@@ -112,7 +116,7 @@ def color_color(model: StellarModel, stars: TrainingSet, label: str = "logg") ->
 def _color_color_row(row, model, stars, triple, coloured: dict[str, Any]):
     first, second, third = triple
     points = [_two_colors(model, magnitudes, triple) for magnitudes in (stars.mag, _predicted(model, stars))]
-    extent = _limits(points[0])
+    extent = _limits(*points)
     for axes, (x, y) in zip(row, points, strict=True):
         drawn = axes.scatter(x, y, s=4, cmap=COLORMAP, linewidths=0, **coloured)
         axes.set(xlabel=f"{band_text(first, second)} [mag]", xlim=extent[:2], ylim=extent[2:])
@@ -148,11 +152,12 @@ def _two_colors(model, mag, triple):
     return first - second, second - third
 
 
-def _limits(points) -> tuple[float, float, float, float]:
-    """Where nearly all the stars are, with some room."""
+def _limits(*panels) -> tuple[float, float, float, float]:
+    """Where nearly all the stars of every panel are, with some room."""
     limits = []
-    for values in points:
-        low, high = np.percentile(values, [_OUTERMOST, 100 - _OUTERMOST])
+    for axis in zip(*panels, strict=True):
+        ends = [np.percentile(values, [_OUTERMOST, 100 - _OUTERMOST]) for values in axis]
+        low, high = np.min(ends), np.max(ends)
         room = 0.1 * (high - low) + 1e-3
         limits += [float(low - room), float(high + room)]
     return limits[0], limits[1], limits[2], limits[3]

@@ -60,7 +60,7 @@ def extinction_variation(model: StellarModel, stars: TrainingSet) -> Figure:
     columns = math.ceil(len(bands) / rows)
     figure = Figure(figsize=(7.5, 1.0 + 1.6 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    reach = 1.15 * np.percentile(np.abs(percent), 99.7) + 1
+    reach = 1.15 * np.percentile(np.abs(percent), 99.7, axis=0).max() + 1
     limits = {
         "extent": (low, high, -reach, reach),
         "vmin": np.percentile(shading, 2),

@@ -18,6 +18,7 @@ _MAX_SCORE, _MIN_LOG_DENSITY = 3.5, -5.0
 # The lines are of bins of equally many stars.
 _STARS_PER_BIN, _MAX_BINS = 50, 20
 _PERCENTILES = (16, 50, 84)
+_SIGN = "Δ: observed less predicted; lines: 16, 50 and 84 % of the stars"
 
 
 def residuals(model: StellarModel, stars: TrainingSet) -> Figure:
@@ -41,6 +42,7 @@ def residuals(model: StellarModel, stars: TrainingSet) -> Figure:
         row[0].set_ylabel(f"Δ({band_text(*color)}) / σ")
     for axes, name in zip(grid[-1], against, strict=True):
         axes.set_xlabel(name)
+    figure.suptitle(_SIGN, fontsize=9)
     return figure
 
 
@@ -69,6 +71,7 @@ def residuals_by_density(model: StellarModel, stars: TrainingSet) -> Figure:
         axes.set_title(f"Δ({band_text(*bands)})" if column else f"Δ$M$({band_text(*bands)})", fontsize=10)
         axes.set_xlabel(f"log density, {band_text(bands[0]) if column else 'parallax'}")
     panels[0].set_ylabel("Δ / σ")
+    figure.suptitle(_SIGN, fontsize=9)
     return figure
 
 

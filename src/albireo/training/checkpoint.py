@@ -52,8 +52,13 @@ def load_checkpoint(path: str | Path, start: Any, training_set: TrainingSet, con
         header = json.loads(str(arrays["header"]))
         fingerprint, iteration = header["training"], int(header["iteration"])
         history = tuple(Epoch(*values) for values in header["history"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"the checkpoint {path} is damaged ({error}); delete it and train from the start.") from None
+    except OSError as error:
+        raise UserError(
+            f"the checkpoint {path} cannot be read ({error.strerror or error}); mend that, or do not resume."
+        ) from None
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        # What numpy says of foreign files is advice to load them unsafely.
+        raise UserError(f"the checkpoint {path} is damaged; delete it and train from the start.") from None
     if fingerprint != _fingerprint(training_set, config):
         raise UserError(
             f"the checkpoint {path} is of other stars or another configuration; use those, or do not resume."

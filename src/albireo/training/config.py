@@ -97,19 +97,22 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant."""
         for name in _POSITIVE:
-            if not getattr(self, name) > 0:
-                raise UserError(f"training option {name} must be positive; got {getattr(self, name)!r}.")
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"training option {name} must be positive and finite; got {getattr(self, name)!r}.")
         for name in _NOT_NEGATIVE:
-            if not getattr(self, name) >= 0:
-                raise UserError(f"training option {name} must not be negative; got {getattr(self, name)!r}.")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"training option {name} must be finite, not negative; got {getattr(self, name)!r}.")
         for name, largest in (("seed", 2**32 - 1), ("split_seed", 2**32 - 1), ("density_components", 1000)):
             if getattr(self, name) > largest:
                 raise UserError(f"training option {name} must be at most {largest}; got {getattr(self, name)!r}.")
-        if not self.bandwidth or not min(self.bandwidth.values()) > 0:
-            raise UserError(f"training option bandwidth must be positive; got {dict(self.bandwidth)!r}.")
+        if self.parallax_prior_slope is not None and not math.isfinite(self.parallax_prior_slope):
+            raise UserError(f"training option parallax_prior_slope must be finite; got {self.parallax_prior_slope!r}.")
+        if not self.bandwidth or not all(0 < width < math.inf for width in self.bandwidth.values()):
+            raise UserError(f"training option bandwidth must be positive and finite; got {dict(self.bandwidth)!r}.")
         if not self.hidden or min(self.hidden) < 1:
             raise UserError(f"training option hidden must list sizes of at least 1; got {self.hidden!r}.")
-        if len(self.split) != 3 or min(self.split) < 0 or abs(sum(self.split) - 1) > 1e-6 or self.split[0] == 0:
+        sizes_fit = len(self.split) == 3 and min(self.split) >= 0 and abs(sum(self.split) - 1) <= 1e-6
+        if not sizes_fit or self.split[0] == 0:
             raise UserError(f"training option split must be three fractions that sum to 1; got {self.split!r}.")
         if self.members == 1:
             raise UserError("training option members must be 0, or at least 2, for one network has no spread; got 1.")
@@ -167,7 +170,7 @@ class TrainingConfig:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {"batch_size": 32},
+    "paper": {"batch_size": 32},  # that of Keras where none is given; the paper states none
     "default": {
         "hidden": (64, 64),
         "epochs": 60,

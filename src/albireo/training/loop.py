@@ -31,14 +31,12 @@ from albireo.training.evaluate import evaluate
 from albireo.training.history import Epoch
 from albireo.training.loss import OVER_NETWORKS, Batch, chi2, chi2_of_star, loss, pack, penalty
 from albireo.training.refine import refine
+from albireo.training.requirements import check_can_be_learned
 from albireo.training.scatter import fit_scatter
 from albireo.training.split import Split, split_stars
 from albireo.training.stars import Star, first_information, fit_star, refit_reddening, stars_of, sweep
 from albireo.training.weights import Weights, first_not_finite, one_of, weights_of, with_weights
 
-# A model of thirteen bands has 1,600 weights; below these numbers a fit means nothing.
-MIN_STARS = 100
-MIN_STARS_PER_BAND = 20
 # The scatter of thirteen bands has 52 parameters; with fewer validation stars it is learned from training stars too.
 MIN_STARS_FOR_SCATTER = 500
 
@@ -92,7 +90,7 @@ def train(
             f"the checkpoint {checkpoint} cannot be written; give the path of a file in an existing folder."
         )
     split = split_stars(training_set, config)
-    _check(training_set, split, config)
+    check_can_be_learned(training_set, split, config)
     measured_err = remove_error_floor(training_set.mag_err, config.floor_in_errors)
     stars = stars_of(training_set, config.min_parallax_snr, config.parallax_prior_slope)
     stars = stars._replace(mag_err=np.hypot(measured_err, config.error_floor))
@@ -319,23 +317,3 @@ def _describe(model, training_set, measured_err, split, config):
         domain=KernelDomain.fit(learned.theta, observed, bandwidth),
         metadata=metadata,
     )
-
-
-def _check(training_set, split, config):
-    if len(split.train) < MIN_STARS:
-        raise UserError(f"training needs at least {MIN_STARS} stars; got {len(split.train)}: give more.")
-    counts = training_set.observed[split.train].sum(axis=0)
-    for band, count in zip(training_set.bands, counts, strict=True):
-        if count < MIN_STARS_PER_BAND:
-            raise UserError(
-                f"band {band!r} needs {MIN_STARS_PER_BAND} training stars and has {count}; leave it out, or give more."
-            )
-    for label in training_set.labels:
-        if label not in config.bandwidth:
-            raise UserError(f"training option bandwidth has no width for label {label!r}; add it, in the label's unit.")
-    for fault, bad in training_set.faults().items():
-        if bad.any():
-            raise UserError(
-                f"{bad.sum()} stars cannot be trained on, the first in row {training_set.row[bad][0]}: {fault}; make "
-                "the training set with from_table or from_catalog, which leave such stars out."
-            )
