@@ -1,6 +1,7 @@
 """Commands that infer stars."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,18 +36,24 @@ def infer_command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.")] = False,
 ) -> None:
     """Infer labels, distance and reddening of every star: DIR/summary.parquet, and posterior.nc for up to 200 stars."""
-    selected = _parse_rows(rows)
-    from albireo.catalog import Catalog
+    selected = _parse_rows(rows, limit)
     from albireo.scale.chunks import SMALL_RUN, check_output, infer_in_chunks
+    from albireo.scale.stream import CatalogFile
 
     check_output(output, resume=resume)
     from albireo.inference import infer
     from albireo.progress import progress_bar
 
     problem, described = load_problem(model, prior, sampler)
-    bands, labels = problem["model"].bands, problem["model"].labels
-    catalog = Catalog.read(input_path, bands=bands, labels=labels, rows=selected)
-    catalog = _prepare_stars(catalog, limit, without or [], floor_in_errors, error_floor)
+    catalog = CatalogFile(
+        input_path,
+        bands=problem["model"].bands,
+        labels=problem["model"].labels,
+        rows=selected,
+        prepare=partial(
+            _prepare_stars, without=without or [], floor_in_errors=floor_in_errors, error_floor=error_floor
+        ),
+    )
     settings = {
         "input": fingerprint(input_path),
         **described,
@@ -71,23 +78,23 @@ def infer_command(
     typer.echo(f"{len(catalog)} stars in {output / 'summary.parquet'}")
 
 
-def _parse_rows(rows: str | None) -> slice | None:
+def _parse_rows(rows: str | None, limit: int | None) -> slice | None:
     if rows is None:
-        return None
+        return None if limit is None else slice(None, limit)
     match = re.fullmatch(r"(\d*):(\d*)", rows)
     start, stop = (int(number) if number else None for number in match.groups()) if match else (0, 0)
     if stop is not None and stop <= (start or 0):
         raise UserError(f"--rows must be A:B with row numbers A < B, counted from 0; got {rows!r}.")
-    return slice(start, stop)
+    ends = [end for end in (stop, None if limit is None else (start or 0) + limit) if end is not None]
+    return slice(start, min(ends, default=None))
 
 
 def _prepare_stars(
-    catalog: "Catalog", limit: int | None, without: list[str], floor_in_errors: float, error_floor: float
+    catalog: "Catalog", *, checked: bool, without: list[str], floor_in_errors: float, error_floor: float
 ) -> "Catalog":
-    catalog = catalog[:limit]
     for name in without:
         catalog = catalog.without(name)
-    return catalog.without_error_floor(floor_in_errors).with_error_floor(error_floor)
+    return catalog.without_error_floor(floor_in_errors, checked=checked).with_error_floor(error_floor)
 
 
 @app.command("demo")

@@ -4,20 +4,22 @@ While a run lasts, its folder holds `run.json`, what was asked for, and `chunks/
 of the chunks that are done. When all are, they become `summary.parquet`: where it is, the run is complete.
 """
 
-import contextlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.table import Table, hstack, vstack
+from astropy.table import Table, hstack
 
 from albireo.catalog import Catalog
 from albireo.errors import UserError
-from albireo.output import check_writable
+from albireo.output import check_writable, write_whole
+from albireo.scale.parts import join_parts
+from albireo.scale.stream import CatalogFile, UnreadableRows
 from albireo.tables import id_columns
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ CHUNK_SIZE = 256
 SMALL_RUN = 200
 """Up to so many stars `albireo infer` keeps the draws unasked."""
 
-_MANIFEST, _SUMMARY, _POSTERIOR, _CHUNKS = "run.json", "summary.parquet", "posterior.nc", "chunks"
+_MANIFEST, _SUMMARY, _CHUNKS = "run.json", "summary.parquet", "chunks"
+_POSTERIOR, _DRAWS = "posterior.nc", "posterior"
 
 
 def check_output(output: Path, *, resume: bool) -> None:
@@ -39,7 +42,7 @@ def check_output(output: Path, *, resume: bool) -> None:
         UserError: as said.
     """
     check_writable(output)
-    held = [name for name in (_MANIFEST, _SUMMARY, _POSTERIOR, _CHUNKS) if (output / name).exists()]
+    held = [name for name in (_MANIFEST, _SUMMARY, _POSTERIOR, _DRAWS, _CHUNKS) if (output / name).exists()]
     if held and not resume:
         raise UserError(
             f"{output} already holds a run ({held[0]}); choose another folder, or go on with that run with --resume."
@@ -49,7 +52,7 @@ def check_output(output: Path, *, resume: bool) -> None:
 
 
 def infer_in_chunks(
-    catalog: Catalog,
+    catalog: "Catalog | CatalogFile",
     infer: Callable[[Catalog], "Posterior"],
     output: Path,
     settings: dict[str, Any],
@@ -59,44 +62,91 @@ def infer_in_chunks(
     chunk_size: int = CHUNK_SIZE,
     skipped: Callable[[int], None] | None = None,
 ) -> None:
-    """Infer all stars of a catalogue and write `summary.parquet` and, if asked, `posterior.nc`.
+    """Infer all stars of a catalogue and write `summary.parquet` and, if asked, their draws.
 
     Args:
-        catalog: the stars.
+        catalog: the stars; of a `CatalogFile` only two chunks are in memory.
         infer: what to do with each chunk of them.
         output: the folder to write.
         settings: whatever determines the result, as plain JSON values; a run can only be resumed with the same.
         resume: go on with the run that the folder holds, if any.
-        keep_draws: write `posterior.nc` too; all stars are then one chunk.
+        keep_draws: write `posterior.nc` too, or `posterior/00000.nc` and so on where there are several chunks.
         chunk_size: stars in a chunk.
         skipped: called with the number of stars of every chunk that was done before.
 
     Raises:
-        UserError: the folder cannot be written, or holds another run.
+        UserError: the folder cannot be written, or holds another run; or some rows of the file could not be read, in
+            which case all other stars are in `summary.parquet`.
     """
     check_output(output, resume=resume)
-    size = len(catalog) if keep_draws else chunk_size
-    settings = {**settings, "stars": len(catalog), "draws": keep_draws, "chunk_size": size}
+    settings = {**settings, "stars": len(catalog), "draws": keep_draws, "chunk_size": chunk_size}
     if (output / _MANIFEST).exists():
         _check_manifest(output, settings)
     if (output / _SUMMARY).exists():
+        shutil.rmtree(output / _CHUNKS, ignore_errors=True)
         return
-    starts = range(0, len(catalog), size)
-    paths = [output / _CHUNKS / f"{number:05}.parquet" for number in range(len(starts))]
-    for start, path in zip(starts, paths, strict=True):
-        stars = catalog[start : start + size]
-        if path.exists():
-            if skipped is not None:
-                skipped(len(stars))
+    chunks = _chunks(output, len(catalog), chunk_size)
+    to_do = {path: rows for path, rows in chunks.items() if not path.exists()}
+    if skipped is not None:
+        for path in chunks.keys() - to_do.keys():
+            skipped(chunks[path].stop - chunks[path].start)
+    unreadable: list[str] = []
+    for path, read in _read_ahead(catalog, to_do):
+        try:
+            stars = read()
+        except UnreadableRows as error:
+            unreadable.append(str(error))
             continue
         posterior = infer(stars)
-        _prepare(output, settings)
+        _begin(output, settings)
         if keep_draws:
-            _write_whole(output / _POSTERIOR, posterior.save)
-        _write_whole(path, _summary(posterior, stars).write)
-    summary = vstack([Table.read(path) for path in paths], metadata_conflicts="silent")
-    _write_whole(output / _SUMMARY, summary.write)
+            number = "" if len(chunks) == 1 else path.stem
+            write_whole(_draws_path(output, number), posterior.save)
+        write_whole(path, _summary(posterior, stars).write)
+    _finish(output, [path for path in chunks if path.exists()], unreadable)
+
+
+def _chunks(output: Path, num_stars: int, size: int) -> dict[Path, slice]:
+    """Every chunk's file and stars."""
+    starts = range(0, num_stars, size)
+    return {
+        output / _CHUNKS / f"{number:05}.parquet": slice(start, min(start + size, num_stars))
+        for number, start in enumerate(starts)
+    }
+
+
+def _read_ahead(
+    catalog: "Catalog | CatalogFile", chunks: dict[Path, slice]
+) -> Iterator[tuple[Path, Callable[[], Catalog]]]:
+    """Every chunk's file and a function that returns its stars; the next chunk is read meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        ahead = None
+        for path, rows in chunks.items():
+            submitted = path, pool.submit(catalog.__getitem__, rows)
+            if ahead is not None:
+                yield ahead[0], ahead[1].result
+            ahead = submitted
+        if ahead is not None:
+            yield ahead[0], ahead[1].result
+
+
+def _draws_path(output: Path, number: str) -> Path:
+    return output / _DRAWS / f"{number}.nc" if number else output / _POSTERIOR
+
+
+def _finish(output: Path, parts: list[Path], unreadable: list[str]) -> None:
+    """Make one table of the chunks' summaries; the chunks go when it is there."""
+    if not parts:
+        raise UserError(unreadable[0])
+    write_whole(output / _SUMMARY, lambda path: join_parts(parts, path))
     shutil.rmtree(output / _CHUNKS)
+    if unreadable:
+        manifest = json.loads((output / _MANIFEST).read_text()) | {"unreadable": unreadable}
+        write_whole(output / _MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"))
+        raise UserError(
+            f"{len(unreadable)} chunks could not be read and are not in {output / _SUMMARY}, which holds all others: "
+            f"{unreadable[0]}"
+        )
 
 
 def _summary(posterior: "Posterior", stars: Catalog) -> Table:
@@ -116,15 +166,11 @@ def _plain(ids) -> np.ndarray:
     return np.where(missing, "", [entry.decode() if isinstance(entry, bytes) else str(entry) for entry in ids])
 
 
-def _prepare(output: Path, settings: dict[str, Any]) -> None:
-    """Make the folder and its manifest; the first chunk that is done calls for them."""
-    try:
-        (output / _CHUNKS).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the output folder {output} cannot be made: {error.strerror}; choose another.") from None
+def _begin(output: Path, settings: dict[str, Any]) -> None:
+    """Write the manifest, before anything else; the first chunk that is done calls for it."""
     if not (output / _MANIFEST).exists():
         manifest = {"versions": _versions(), "settings": settings}
-        _write_whole(output / _MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"))
+        write_whole(output / _MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"))
 
 
 def _check_manifest(output: Path, settings: dict[str, Any]) -> None:
@@ -141,21 +187,6 @@ def _check_manifest(output: Path, settings: dict[str, Any]) -> None:
                 f"{output} was started with {name} {before.get(name)!r}, now it is {now.get(name)!r}; "
                 "resume with what it was started with, or choose another folder."
             )
-
-
-def _write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write under another name with the same ending, then rename: a file by this name is always complete."""
-    partial = path.with_name(f"partial-{path.name}")
-    try:
-        partial.unlink(missing_ok=True)
-        write(partial)
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}); make room and go on with --resume."
-        ) from None
 
 
 def _versions() -> dict[str, str]:
