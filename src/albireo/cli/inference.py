@@ -32,7 +32,10 @@ def infer_command(
     ] = 0.0,
     floor_in_errors: FloorInErrors = 0.0,
     spread: Annotated[bool, typer.Option("--spread", help="Allow for the error of the model's own network.")] = False,
-    draws: Annotated[bool, typer.Option("--draws", help="Write posterior.nc for any number of stars.")] = False,
+    draws: Annotated[bool, typer.Option("--draws", help="Write the draws of any number of stars.")] = False,
+    compressed: Annotated[
+        bool, typer.Option("--compressed", help="Write compressed.parquet, 380 bytes a star to draw from.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.")] = False,
 ) -> None:
     """Infer labels, distance and reddening of every star: DIR/summary.parquet, and posterior.nc for up to 200 stars."""
@@ -73,6 +76,7 @@ def infer_command(
             settings,
             resume=resume,
             keep_draws=draws or len(catalog) <= SMALL_RUN,
+            keep_compressed=compressed,
             skipped=progress,
         )
     typer.echo(f"{len(catalog)} stars in {output / 'summary.parquet'}")

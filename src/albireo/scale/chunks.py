@@ -32,7 +32,7 @@ SMALL_RUN = 200
 """Up to so many stars `albireo infer` keeps the draws unasked."""
 
 _MANIFEST, _SUMMARY, _CHUNKS = "run.json", "summary.parquet", "chunks"
-_POSTERIOR, _DRAWS = "posterior.nc", "posterior"
+_POSTERIOR, _DRAWS, _COMPRESSED = "posterior.nc", "posterior", "compressed.parquet"
 
 
 def check_output(output: Path, *, resume: bool) -> None:
@@ -42,7 +42,9 @@ def check_output(output: Path, *, resume: bool) -> None:
         UserError: as said.
     """
     check_writable(output)
-    held = [name for name in (_MANIFEST, _SUMMARY, _POSTERIOR, _DRAWS, _CHUNKS) if (output / name).exists()]
+    held = [
+        name for name in (_MANIFEST, _SUMMARY, _POSTERIOR, _DRAWS, _COMPRESSED, _CHUNKS) if (output / name).exists()
+    ]
     if held and not resume:
         raise UserError(
             f"{output} already holds a run ({held[0]}); choose another folder, or go on with that run with --resume."
@@ -59,6 +61,7 @@ def infer_in_chunks(
     *,
     resume: bool = False,
     keep_draws: bool = False,
+    keep_compressed: bool = False,
     chunk_size: int = CHUNK_SIZE,
     skipped: Callable[[int], None] | None = None,
 ) -> None:
@@ -71,6 +74,7 @@ def infer_in_chunks(
         settings: whatever determines the result, as plain JSON values; a run can only be resumed with the same.
         resume: go on with the run that the folder holds, if any.
         keep_draws: write `posterior.nc` too, or `posterior/00000.nc` and so on where there are several chunks.
+        keep_compressed: write `compressed.parquet` too, see `albireo.compress`.
         chunk_size: stars in a chunk.
         skipped: called with the number of stars of every chunk that was done before.
 
@@ -80,6 +84,7 @@ def infer_in_chunks(
     """
     check_output(output, resume=resume)
     settings = {**settings, "stars": len(catalog), "draws": keep_draws, "chunk_size": chunk_size}
+    settings |= {"compressed": True} if keep_compressed else {}
     if (output / _MANIFEST).exists():
         _check_manifest(output, settings)
     if (output / _SUMMARY).exists():
@@ -102,7 +107,9 @@ def infer_in_chunks(
         if keep_draws:
             number = "" if len(chunks) == 1 else path.stem
             write_whole(_draws_path(output, number), posterior.save)
-        write_whole(path, _summary(posterior, stars).write)
+        if keep_compressed:
+            _write_compressed(_compressed_path(path), posterior)
+        write_whole(path, _summary(posterior, stars).write)  # the last, for it says that the chunk is done
     _finish(output, [path for path in chunks if path.exists()], unreadable)
 
 
@@ -134,10 +141,26 @@ def _draws_path(output: Path, number: str) -> Path:
     return output / _DRAWS / f"{number}.nc" if number else output / _POSTERIOR
 
 
+def _compressed_path(chunk: Path) -> Path:
+    return chunk.with_name(f"compressed-{chunk.name}")
+
+
+def _write_compressed(path: Path, posterior: "Posterior") -> None:
+    from pyarrow import parquet
+
+    from albireo.compress import compress
+
+    table = compress(posterior)
+    write_whole(path, lambda path: parquet.write_table(table, path))
+
+
 def _finish(output: Path, parts: list[Path], unreadable: list[str]) -> None:
     """Make one table of the chunks' summaries; the chunks go when it is there."""
     if not parts:
         raise UserError(unreadable[0])
+    compressed = [path for path in map(_compressed_path, parts) if path.exists()]
+    if compressed:
+        write_whole(output / _COMPRESSED, lambda path: join_parts(compressed, path))
     write_whole(output / _SUMMARY, lambda path: join_parts(parts, path))
     shutil.rmtree(output / _CHUNKS)
     if unreadable:
