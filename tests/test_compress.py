@@ -19,7 +19,7 @@ def draws() -> np.ndarray:
     rng = np.random.default_rng(2)
     z = rng.normal(size=(4, NUM, 5))
     mixing = np.eye(5) + np.tril(rng.normal(size=(5, 5)), -1)
-    narrow = [5780.0, 4.44, 0.0, 8.0, 0.3] + (z[0] @ mixing.T) * [15.0, 0.01, 0.03, 0.01, 0.01]
+    narrow = [5780.0, 4.44, 0.0, 8.0, 1.3] + (z[0] @ mixing.T) * [15.0, 0.01, 0.03, 0.01, 0.01]
     giant = rng.random(NUM)[:, None] < 0.2
     dwarf = [4800.0, 4.6, -0.2, 7.0, 0.4] + z[1] * [60.0, 0.04, 0.1, 0.1, 0.03]
     either = np.where(giant, [4700.0, 2.6, -0.3, 12.0, 0.35] + z[1] * [60.0, 0.15, 0.1, 0.3, 0.03], dwarf)

@@ -177,8 +177,8 @@ def _fit_one(values: Float[Array, "draw dim"], weight: Float[Array, " draw"], se
     weight = weight / jnp.sum(weight)
     reddening = values[:, -1]
     softness = jnp.sqrt(weight @ (reddening - weight @ reddening) ** 2) + 1e-6
-    y = jnp.log(jnp.expm1(jnp.clip(reddening / softness, _LEAST_REDDENING, 80.0)))
-    values = values.at[:, -1].set(y)
+    e = jnp.maximum(reddening / softness, _LEAST_REDDENING)
+    values = values.at[:, -1].set(e + jnp.log(-jnp.expm1(-e)))  # log(exp e − 1), which overflows
     center = weight @ values
     scale = jnp.sqrt(weight @ (values - center) ** 2) + 1e-6 * jnp.abs(center) + 1e-12
     z = (values - center) / scale

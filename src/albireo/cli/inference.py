@@ -36,11 +36,19 @@ def infer_command(
     compressed: Annotated[
         bool, typer.Option("--compressed", help="Write compressed.parquet, 380 bytes a star to draw from.")
     ] = False,
+    dask: Annotated[
+        str | None, typer.Option(help="Where to infer a HATS folder: `local`, or a scheduler's.", metavar="ADDRESS")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.")] = False,
 ) -> None:
-    """Infer labels, distance and reddening of every star: DIR/summary.parquet, and posterior.nc for up to 200 stars."""
+    """Infer labels, distance and reddening of every star: DIR/summary.parquet, and posterior.nc for up to 200 stars.
+
+    If INPUT is a HATS folder, DIR becomes one, too.
+    """
     selected = _parse_rows(rows, limit)
-    from albireo.scale.chunks import SMALL_RUN, check_output, infer_in_chunks
+    _check_kind(input_path, dask, {"--rows": rows, "--limit": limit, "--draws": draws, "--compressed": compressed})
+    from albireo.scale.chunks import SMALL_RUN, infer_in_chunks
+    from albireo.scale.manifest import check_output
     from albireo.scale.stream import CatalogFile
 
     check_output(output, resume=resume)
@@ -48,26 +56,33 @@ def infer_command(
     from albireo.progress import progress_bar
 
     problem, described = load_problem(model, prior, sampler)
+    changes = {"without": without or [], "error_floor": error_floor, "floor_in_errors": floor_in_errors}
+    prepare = partial(_prepare_stars, **changes)
+    settings = {**described, "seed": seed, **changes, "spread": spread}
+    if input_path.is_dir():
+        from albireo.scale.hats import infer_hats
+
+        with progress_bar("inferring", None, "stars") as progress:
+            num = infer_hats(
+                input_path,
+                problem | {"spread": spread},
+                output,
+                settings,
+                dask=dask or "local",
+                prepare=prepare,
+                resume=resume,
+                progress=progress,
+            )
+        typer.echo(f"{num} partitions in {output}")
+        return
+    settings |= {"input": fingerprint(input_path), "limit": limit, "rows": rows}
     catalog = CatalogFile(
         input_path,
         bands=problem["model"].bands,
         labels=problem["model"].labels,
         rows=selected,
-        prepare=partial(
-            _prepare_stars, without=without or [], floor_in_errors=floor_in_errors, error_floor=error_floor
-        ),
+        prepare=prepare,
     )
-    settings = {
-        "input": fingerprint(input_path),
-        **described,
-        "seed": seed,
-        "limit": limit,
-        "rows": rows,
-        "without": without or [],
-        "error_floor": error_floor,
-        "floor_in_errors": floor_in_errors,
-        "spread": spread,
-    }
     with progress_bar("inferring", len(catalog), "stars") as progress:
         infer_in_chunks(
             catalog,
@@ -80,6 +95,16 @@ def infer_command(
             skipped=progress,
         )
     typer.echo(f"{len(catalog)} stars in {output / 'summary.parquet'}")
+
+
+def _check_kind(input_path: Path, dask: str | None, of_files: dict[str, object]) -> None:
+    """Refuse options that the kind of input does not have."""
+    if input_path.is_dir():
+        given = [name for name, value in of_files.items() if value]
+        if given:
+            raise UserError(f"{given[0]} works with a file of stars, not with a HATS folder; leave it out.")
+    elif dask is not None:
+        raise UserError(f"--dask works with a HATS folder, and {input_path} is none; leave it out.")
 
 
 def _parse_rows(rows: str | None, limit: int | None) -> slice | None:
@@ -107,7 +132,7 @@ def demo_command(
     stars: Annotated[int, typer.Option(min=1, help="How many of the bundled stars.", metavar="N")] = 100,
 ) -> None:
     """Infer bundled planet-host stars, compare with published labels, and draw figures."""
-    from albireo.scale.chunks import check_output
+    from albireo.scale.manifest import check_output
 
     check_output(output, resume=False)
     from albireo.demo import run_demo
@@ -137,7 +162,7 @@ def calibrate_command(
     DIR gets calibration.json, .ecsv and .png, and calibration-stars.parquet with data, truth and rank of every star.
     """
     from albireo.calibration.report import FILES
-    from albireo.scale.chunks import check_output
+    from albireo.scale.manifest import check_output
 
     check_output(output, resume=False)
     held = [name for name in FILES if (output / name).exists()]

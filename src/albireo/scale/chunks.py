@@ -8,7 +8,6 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,18 @@ from astropy.table import Table, hstack
 
 from albireo.catalog import Catalog
 from albireo.errors import UserError
-from albireo.output import check_writable, write_whole
+from albireo.output import write_whole
+from albireo.scale.manifest import (
+    CHUNKS,
+    COMPRESSED,
+    DRAWS,
+    MANIFEST,
+    POSTERIOR,
+    SUMMARY,
+    begin_run,
+    check_manifest,
+    check_output,
+)
 from albireo.scale.parts import join_parts
 from albireo.scale.stream import CatalogFile, UnreadableRows
 from albireo.tables import id_columns
@@ -30,27 +40,6 @@ CHUNK_SIZE = 256
 
 SMALL_RUN = 200
 """Up to so many stars `albireo infer` keeps the draws unasked."""
-
-_MANIFEST, _SUMMARY, _CHUNKS = "run.json", "summary.parquet", "chunks"
-_POSTERIOR, _DRAWS, _COMPRESSED = "posterior.nc", "posterior", "compressed.parquet"
-
-
-def check_output(output: Path, *, resume: bool) -> None:
-    """Refuse an output folder that could not be written or that holds another run; nothing is created yet.
-
-    Raises:
-        UserError: as said.
-    """
-    check_writable(output)
-    held = [
-        name for name in (_MANIFEST, _SUMMARY, _POSTERIOR, _DRAWS, _COMPRESSED, _CHUNKS) if (output / name).exists()
-    ]
-    if held and not resume:
-        raise UserError(
-            f"{output} already holds a run ({held[0]}); choose another folder, or go on with that run with --resume."
-        )
-    if held and not (output / _MANIFEST).is_file():
-        raise UserError(f"{output} holds {held[0]} but no {_MANIFEST}, so it cannot be resumed; choose another folder.")
 
 
 def infer_in_chunks(
@@ -85,10 +74,10 @@ def infer_in_chunks(
     check_output(output, resume=resume)
     settings = {**settings, "stars": len(catalog), "draws": keep_draws, "chunk_size": chunk_size}
     settings |= {"compressed": True} if keep_compressed else {}
-    if (output / _MANIFEST).exists():
-        _check_manifest(output, settings)
-    if (output / _SUMMARY).exists():
-        shutil.rmtree(output / _CHUNKS, ignore_errors=True)
+    if (output / MANIFEST).exists():
+        check_manifest(output, settings)
+    if (output / SUMMARY).exists():
+        shutil.rmtree(output / CHUNKS, ignore_errors=True)
         return
     chunks = _chunks(output, len(catalog), chunk_size)
     to_do = {path: rows for path, rows in chunks.items() if not path.exists()}
@@ -103,7 +92,7 @@ def infer_in_chunks(
             unreadable.append(str(error))
             continue
         posterior = infer(stars)
-        _begin(output, settings)
+        begin_run(output, settings)
         if keep_draws:
             number = "" if len(chunks) == 1 else path.stem
             write_whole(_draws_path(output, number), posterior.save)
@@ -117,7 +106,7 @@ def _chunks(output: Path, num_stars: int, size: int) -> dict[Path, slice]:
     """Every chunk's file and stars."""
     starts = range(0, num_stars, size)
     return {
-        output / _CHUNKS / f"{number:05}.parquet": slice(start, min(start + size, num_stars))
+        output / CHUNKS / f"{number:05}.parquet": slice(start, min(start + size, num_stars))
         for number, start in enumerate(starts)
     }
 
@@ -138,7 +127,7 @@ def _read_ahead(
 
 
 def _draws_path(output: Path, number: str) -> Path:
-    return output / _DRAWS / f"{number}.nc" if number else output / _POSTERIOR
+    return output / DRAWS / f"{number}.nc" if number else output / POSTERIOR
 
 
 def _compressed_path(chunk: Path) -> Path:
@@ -160,14 +149,14 @@ def _finish(output: Path, parts: list[Path], unreadable: list[str]) -> None:
         raise UserError(unreadable[0])
     compressed = [path for path in map(_compressed_path, parts) if path.exists()]
     if compressed:
-        write_whole(output / _COMPRESSED, lambda path: join_parts(compressed, path))
-    write_whole(output / _SUMMARY, lambda path: join_parts(parts, path))
-    shutil.rmtree(output / _CHUNKS)
+        write_whole(output / COMPRESSED, lambda path: join_parts(compressed, path))
+    write_whole(output / SUMMARY, lambda path: join_parts(parts, path))
+    shutil.rmtree(output / CHUNKS)
     if unreadable:
-        manifest = json.loads((output / _MANIFEST).read_text()) | {"unreadable": unreadable}
-        write_whole(output / _MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"))
+        manifest = json.loads((output / MANIFEST).read_text()) | {"unreadable": unreadable}
+        write_whole(output / MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"))
         raise UserError(
-            f"{len(unreadable)} chunks could not be read and are not in {output / _SUMMARY}, which holds all others: "
+            f"{len(unreadable)} chunks could not be read and are not in {output / SUMMARY}, which holds all others: "
             f"{unreadable[0]}"
         )
 
@@ -187,36 +176,3 @@ def _plain(ids) -> np.ndarray:
         return np.ma.filled(ids.data, -1 if ids.dtype.kind == "i" else 0)
     missing = np.ma.getmaskarray(ids.data) | np.array([entry is None for entry in ids])
     return np.where(missing, "", [entry.decode() if isinstance(entry, bytes) else str(entry) for entry in ids])
-
-
-def _begin(output: Path, settings: dict[str, Any]) -> None:
-    """Write the manifest, before anything else; the first chunk that is done calls for it."""
-    if not (output / _MANIFEST).exists():
-        manifest = {"versions": _versions(), "settings": settings}
-        write_whole(output / _MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"))
-
-
-def _check_manifest(output: Path, settings: dict[str, Any]) -> None:
-    path = output / _MANIFEST
-    try:
-        manifest = json.loads(path.read_text())
-        before = {"albireo": manifest["versions"]["albireo"], **manifest["settings"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is damaged, so the run cannot be resumed; choose another folder.") from None
-    now = {"albireo": _versions()["albireo"], **json.loads(json.dumps(settings))}
-    for name in [*before, *now]:
-        if before.get(name) != now.get(name):
-            raise UserError(
-                f"{output} was started with {name} {before.get(name)!r}, now it is {now.get(name)!r}; "
-                "resume with what it was started with, or choose another folder."
-            )
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in ("albireo", "jax", "numpy", "blackjax", "dynesty", "arviz"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions

@@ -11,7 +11,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
@@ -20,6 +20,9 @@ from astropy.utils.exceptions import AstropyWarning
 
 from albireo.errors import UserError
 from albireo.tables import is_id_name, read_table, reading, to_astropy
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _SKIPPED_AT_ONCE = 100_000
 
@@ -185,11 +188,11 @@ class ParquetRows(_Stream):
             parts.append(batch[:missing])
             self._left = batch[missing:] if missing < len(batch) else None
             missing -= len(parts[-1])
-        return _from_arrow(pa.Table.from_batches(parts, self._schema))
+        return from_arrow(pa.Table.from_batches(parts, self._schema))
 
 
-def _from_arrow(table) -> Table:
-    """An astropy Table with the units that astropy, if it wrote the file, has put into the schema."""
+def from_arrow(table: "pa.Table") -> Table:
+    """An Arrow table as an astropy Table, with the units that astropy has put into the schema of what it wrote."""
     import pandas as pd
     import pyarrow as pa
     from pyarrow import parquet
