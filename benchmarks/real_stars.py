@@ -60,14 +60,16 @@ def _print_pulls(posterior, stars) -> None:
 
 def _print_certificate(posterior) -> None:
     stats = posterior.tree["sample_stats"]
-    if "r_hat_max" in stats:
-        r_hat, ess = np.asarray(stats["r_hat_max"]), np.asarray(stats["ess_min"])
+    engine, num = np.unique(np.asarray(stats["engine"]).astype(str), return_counts=True)
+    print("  served by", ", ".join(f"{name} {n}" for name, n in zip(engine, num, strict=True)))
+    r_hat, ess = np.asarray(stats["r_hat_max"]), np.asarray(stats["ess_min"])
+    if "nuts" in engine:
         diverging = np.mean(np.asarray(stats["n_divergent"]) > 0)
-        print(f"  r_hat < 1.01: {np.mean(r_hat < 1.01):.1%}   worst {r_hat.max():.3f}")
-        print(f"  ESS > 400: {np.mean(ess > 400):.1%}   median least ESS {np.median(ess):.0f}")
+        print(f"  r_hat < 1.01: {np.mean(r_hat < 1.01):.1%}   worst {np.nanmax(r_hat):.3f}")
+        print(f"  ESS > 400: {np.mean(ess > 400):.1%}   median least ESS {np.nanmedian(ess):.0f}")
         print(f"  stars with a divergence {diverging:.1%}")
-    if "k_hat" in stats:
-        kish, k_hat = np.asarray(stats["ess_kish"]), np.asarray(stats["k_hat"])
+    kish, k_hat = np.asarray(stats["ess_kish"]), np.asarray(stats["k_hat"])
+    if "importance" in engine:
         print(f"  k_hat < 0.7: {np.mean(k_hat < 0.7):.1%}")
         print(f"  Kish ESS > 400: {np.mean(kish > 400):.1%}   median {np.median(kish):.0f}")
     shares = {flag.name: np.mean(posterior.flags & int(flag) > 0) for flag in Flag}

@@ -114,8 +114,18 @@ class Catalog:
         *,
         bands: Sequence[str] = DEFAULT_BANDS,
         labels: Sequence[str] = DEFAULT_LABELS,
+        first_row: int = 0,
+        checked: bool = False,
     ) -> "Catalog":
         """From an astropy Table or a pandas DataFrame; columns with units are converted.
+
+        Args:
+            table: the table.
+            bands: bands to look for, each a column `<band>` and a column `<band>_err` [mag].
+            labels: known labels to look for.
+            first_row: row number of the table's first row, if it is a part of a longer table.
+            checked: whether another part of that table was found to make sense: whatever values this part holds,
+                those that are invalid are then left out and marked, and none is refused.
 
         Raises:
             UserError: the table as a whole makes no sense. Single bad rows are kept and marked in `bad_input`.
@@ -123,7 +133,7 @@ class Catalog:
         table = to_astropy(table)
         if not len(table):
             raise UserError("the table is empty; give one with at least one star.")
-        columns = Columns(table)
+        columns = Columns(table, strict=not checked)
         bands, mag, mag_err, bad_mag = _photometry(columns, bands)
         parallax, parallax_err, bad_parallax = _measured(columns, "parallax", u.mas)
         glon, glat, bad_position = _positions(columns)
@@ -143,8 +153,8 @@ class Catalog:
             theta_cov=theta_cov,
             reddening=reddening,
             reddening_err=reddening_err,
-            ids=star_ids(extra, len(table)),
-            row=np.arange(len(table)),
+            ids=star_ids(extra, len(table), first_row),
+            row=first_row + np.arange(len(table)),
             bad_input=bad_mag | bad_parallax | bad_position,
             extra=extra,
         )
@@ -184,8 +194,16 @@ class Catalog:
             raise UserError(f"the error floor must be zero or a positive number of magnitudes; got {floor}.")
         return replace(self, mag_err=np.hypot(self.mag_err, floor))
 
-    def without_error_floor(self, floor: float) -> "Catalog":
-        """The catalogue with `floor` [mag], which its errors hold in quadrature, taken off again."""
+    def without_error_floor(self, floor: float, *, checked: bool = False) -> "Catalog":
+        """The catalogue with `floor` [mag], which its errors hold in quadrature, taken off again.
+
+        An error below the floor cannot hold it. It is refused or, if the catalogue is `checked` (see `from_table`), it
+        and its magnitude are left out and the star is marked.
+        """
+        if checked:
+            invalid = self.mag_err < floor * (1 - _ROUNDING)
+            mag, mag_err = (np.where(invalid, np.nan, values) for values in (self.mag, self.mag_err))
+            self = replace(self, mag=mag, mag_err=mag_err, bad_input=self.bad_input | invalid.any(axis=1))
         return replace(self, mag_err=remove_error_floor(self.mag_err, floor))
 
     def without(self, name: str) -> "Catalog":
@@ -225,11 +243,12 @@ def _photometry(columns: Columns, bands: Sequence[str]):
     used = [band for band in found if columns.find(f"{band}_err")]
     if not used:
         raise UserError(f"no band has errors: expected a column {found[0]}_err [mag] beside {found[0]}, and so on.")
-    for band in set(found) - set(used):
+    for band in set(found) - set(used) if columns.strict else ():
         warnings.warn(f"band {band} is not used: there is no column {band}_err.", stacklevel=4)
     mag, mag_err, bad = zip(*(_magnitudes(columns, band) for band in used), strict=True)
-    _refuse_fluxes(np.concatenate(mag), "the bands")  # a short table has too few values in each
-    if not np.isfinite(mag).any():
+    if columns.strict:
+        _refuse_fluxes(np.concatenate(mag), "the bands")  # a short table has too few values in each
+    if columns.strict and not np.isfinite(mag).any():
         raise UserError("no star can be used: no row has a magnitude with a positive error; check the columns.")
     return tuple(used), np.stack(mag, axis=1), np.stack(mag_err, axis=1), np.any(bad, axis=0)
 
@@ -242,9 +261,9 @@ def _magnitudes(columns: Columns, band: str):
         raise UserError(
             f"column {band} is in {system} magnitudes; convert it to {BANDS[band].system} magnitudes first."
         )
-    _check_errors(err, f"{band}_err")
+    _check_errors(columns, err, f"{band}_err")
     mag = without_marks(mag, np.abs(mag))
-    outside = impossible_magnitudes(mag, f"column {band}")
+    outside = impossible_magnitudes(mag, f"column {band}") if columns.strict else _outside_range(mag)
     bad = outside | (~np.isnan(mag) & (np.isinf(err) | (err <= 0)))
     return _valid(np.where(outside, np.nan, mag), err, bad)
 
@@ -255,10 +274,13 @@ def impossible_magnitudes(mag: Float[np.ndarray, " value"], where: str) -> Bool[
     Raises:
         UserError: most of them are such, or so bright that they are fluxes.
     """
-    given = ~np.isnan(mag)
-    outside = given & ~((mag >= _MAG_RANGE[0]) & (mag <= _MAG_RANGE[1]))
-    _refuse_fluxes(mag, where, always=2 * outside.sum() > given.sum())
+    outside = _outside_range(mag)
+    _refuse_fluxes(mag, where, always=2 * outside.sum() > np.sum(~np.isnan(mag)))
     return outside
+
+
+def _outside_range(mag: Float[np.ndarray, " value"]) -> Bool[np.ndarray, " value"]:
+    return ~np.isnan(mag) & ~((mag >= _MAG_RANGE[0]) & (mag <= _MAG_RANGE[1]))
 
 
 def without_marks(value: Float[np.ndarray, " star"], mark: Float[np.ndarray, " star"]) -> Float[np.ndarray, " star"]:
@@ -279,9 +301,9 @@ def _refuse_fluxes(mag: Float[np.ndarray, " value"], where: str, *, always: bool
 def _measured(columns: Columns, name: str, unit: u.UnitBase):
     """A quantity and its error (NaN unless both are valid), and which stars had invalid ones."""
     value, err = columns.floats(name, unit), columns.floats(f"{name}_err", unit)
-    if columns.find(name) and not columns.find(f"{name}_err"):
+    if columns.strict and columns.find(name) and not columns.find(f"{name}_err"):
         warnings.warn(f"{name} is not used: there is no column {name}_err.", stacklevel=4)
-    _check_errors(err, f"{name}_err")
+    _check_errors(columns, err, f"{name}_err")
     value = without_marks(value, -value)
     return _valid(value, err, np.isinf(value) | (~np.isnan(value) & (np.isinf(err) | (err <= 0))))
 
@@ -291,9 +313,9 @@ def _valid(value, err, bad):
     return np.where(usable, value, np.nan), np.where(usable, err, np.nan), bad
 
 
-def _check_errors(err: Float[np.ndarray, " star"], name: str) -> None:
+def _check_errors(columns: Columns, err: Float[np.ndarray, " star"], name: str) -> None:
     given = err[~np.isnan(err)]
-    if given.size and np.all(given <= 0):
+    if columns.strict and given.size and np.all(given <= 0):
         raise UserError(f"column {name} must hold positive errors; all are zero or negative, leave unknown ones empty.")
 
 
@@ -306,9 +328,9 @@ def _positions(columns: Columns):
     lon, lat = (columns.floats(name, u.deg) for name in names)
     valid = (np.abs(lon) <= 360) & (np.abs(lat) <= 90)
     bad = ~valid & ~np.isnan(lon) & ~np.isnan(lat)
-    if 2 * bad.sum() > bad.size:
+    if columns.strict and 2 * bad.sum() > bad.size:
         raise UserError(f"columns {names[0]} and {names[1]} must be within ±360 and ±90 deg; most positions are not.")
-    lon, lat = np.where(valid, lon % 360, np.nan), np.where(valid, lat, np.nan)
+    lon, lat = np.where(valid, lon, np.nan) % 360, np.where(valid, lat, np.nan)
     return *((lon, lat) if galactic else _to_galactic(lon, lat)), bad
 
 
@@ -324,7 +346,7 @@ def known_labels(columns: Columns, labels: tuple[str, ...], n_star: int):
     theta, variance = np.full((2, n_star, len(labels)), np.nan)
     for i, label in enumerate(labels):
         value, err = (columns.floats(name, LABEL_UNITS.get(label)) for name in (label, f"{label}_err"))
-        _check_errors(err, f"{label}_err")
+        _check_errors(columns, err, f"{label}_err")
         theta[:, i] = without_marks(np.where(np.isfinite(value), value, np.nan), -value)
         with np.errstate(over="ignore"):  # an error too large to square is infinite
             variance[:, i] = np.where(np.isfinite(err) & (err > 0), err**2, np.nan)

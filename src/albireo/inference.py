@@ -21,6 +21,7 @@ from albireo.outliers import Hypotheses, check_fraction, choose, hypotheses, mea
 from albireo.posterior import Posterior
 from albireo.priors import Prior, load_prior
 from albireo.samplers import SAMPLERS, Batch, FirstLook, Problem, Sampler
+from albireo.samplers.convergence import MEASURES
 from albireo.samplers.escalate import replace_stars, trusted
 
 # Batches in flight: XLA runs the small operations of one batch on one core.
@@ -130,6 +131,9 @@ def _sample_all(
             again = again[_can_fit(problem, jax.tree.map(lambda a: a[usable[again]], stars), batch, again)]  # noqa: B023
         if len(again):
             batch = replace_stars(batch, again, sample(fallback, usable[again], stage), catalog.row[usable[again]])
+    # The same columns for all stars, whichever samplers they came to need.
+    for name in MEASURES if _fallbacks(sampler) else ():
+        batch.star_stats.setdefault(name, np.full(len(usable), np.nan))
     return jax.tree.map(lambda a: _scatter(a, usable, len(catalog)), batch)
 
 

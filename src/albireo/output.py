@@ -1,8 +1,10 @@
 """Folders to write into: refused before any work is done, and written whole or not at all."""
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from albireo.errors import UserError
 
@@ -59,3 +61,36 @@ def write_files(output: Path, contents: Mapping[str, bytes]) -> None:
         if is_new and output.is_dir():
             output.rmdir()
         raise UserError(f"{output} cannot be written: {error.strerror}; choose another folder.") from None
+
+
+def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file under another name with the same ending, to the disk itself, then rename it.
+
+    A file by this name is always complete, even after a power cut.
+
+    Raises:
+        UserError: it could not be written; nothing is left of it.
+    """
+    partial = path.with_name(f"partial-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
+        write(partial)
+        _sync(partial)
+        partial.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}); make room and go on with --resume."
+        ) from None
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or what names a folder holds, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -207,7 +207,7 @@ class Posterior:
         stats = self.tree["sample_stats"]
         evidence = {name: stats[name].values for name in ("log_evidence", "log_evidence_err") if name in stats}
         position = np.stack([catalog.glon, catalog.glat], axis=-1)
-        chains = "ess_min" in stats
+        chains = "weighted_posterior" not in self.tree.children and "ess_min" in stats
         # A star that chains did not serve has independent draws.
         efficiency = np.nan_to_num(np.asarray(stats["ess_min"]), nan=np.inf) if chains else np.full(len(self), np.inf)
         efficiency = np.minimum(efficiency / draws.mu.shape[2], 1)

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar(description: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+def progress_bar(description: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
     """Show a bar on standard error while the block runs; yields the function that says how many more are done.
 
     Args:
         description: what is being done.
-        total: how many there are to do.
+        total: how many there are to do, if that is known.
         unit: what they are, in the plural.
     """
     if not sys.stderr.isatty():

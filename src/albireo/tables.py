@@ -2,6 +2,8 @@
 
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,14 +38,26 @@ def read_table(path: str | Path) -> Table:
         UserError: no such file, an unknown ending, or a file that is not what its ending says.
     """
     path = Path(path)
+    with reading(path) as file_format, warnings.catch_warnings():
+        # Odd units or dates in a header are no concern of ours: the columns we take are checked one by one.
+        warnings.simplefilter("ignore", AstropyWarning)
+        return _read(path, file_format)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[str]:
+    """While a table file is read, whatever goes wrong becomes a sentence; yields the format that its ending says.
+
+    Raises:
+        UserError: no such file, an unknown ending, or a file that is not what its ending says.
+    """
     if not path.is_file():
         raise UserError(f"there is no file {path}; give the path of a table in {_FORMAT_NAMES}.")
     ending = _ending(path)
     try:
-        with warnings.catch_warnings():
-            # Odd units or dates in a header are no concern of ours: the columns we take are checked one by one.
-            warnings.simplefilter("ignore", AstropyWarning)
-            return _read(path, FORMATS[ending])
+        yield FORMATS[ending]
+    except UserError:
+        raise
     except Exception as error:  # a damaged file raises whatever its reader stumbles over
         cause = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{path} could not be read as a {ending} table ({cause}); mend it or export it anew.") from None
@@ -104,9 +118,13 @@ def to_astropy(table: "Table | pd.DataFrame") -> Table:
 
 
 class Columns:
-    """A table's columns by name, whatever their case, as floats in the unit asked for; it remembers what was taken."""
+    """A table's columns by name, whatever their case, as floats in the unit asked for; it remembers what was taken.
 
-    def __init__(self, table: Table):
+    Where it is not `strict`, what should be a number and is none counts as infinite, which no measurement is.
+    """
+
+    def __init__(self, table: Table, *, strict: bool = True):
+        self.strict = strict
         self._table = table
         self._taken: set[str] = set()
 
@@ -150,7 +168,7 @@ class Columns:
         column = self._table[found]
         if not isinstance(column, Column) or (one_value and column.ndim != 1):
             raise UserError(f"column {found} must hold one number a star; mend or drop it.")
-        return _to_floats(column, found) * _factor(column.unit, unit, found)
+        return _to_floats(column, found, strict=self.strict) * _factor(column.unit, unit, found)
 
     def magnitude_system(self, name: str) -> str | None:
         """AB, ST or Bol if the column's unit says so."""
@@ -169,7 +187,7 @@ class Columns:
 _NOTHING = ("", "-", "--", "null", "none", "nan", "n/a", "na", "<na>")
 
 
-def _to_floats(column, name: str) -> Float[np.ndarray, "star *shape"]:
+def _to_floats(column, name: str, *, strict: bool) -> Float[np.ndarray, "star *shape"]:
     """Numbers, or text that spells them, as float64."""
     data = column.data
     if data.dtype.kind in "fiub":
@@ -182,6 +200,9 @@ def _to_floats(column, name: str) -> Float[np.ndarray, "star *shape"]:
         try:
             values[place] = float(text)
         except (TypeError, ValueError):
+            if not strict:
+                values[place] = np.inf
+                continue
             raise UserError(
                 f"column {name} must hold numbers; row {place[0]} holds {str(text)!r}, mend or drop it."
             ) from None
@@ -202,21 +223,26 @@ def _factor(given: u.UnitBase | None, wanted: u.UnitBase | None, name: str) -> f
 _ID_WORDS = ("name", "source_id", "obj_id", "id", "designation", "star", "object", "target", "kic", "tic", "hip", "hd")
 
 
+def is_id_name(name: str) -> bool:
+    """Whether a column of this name may tell stars apart."""
+    return name.lower() in _ID_WORDS or name.lower().endswith("id")
+
+
 def id_columns(table: Table) -> list[str]:
     """Names of the columns that tell stars apart: integers or strings by a known name, the likeliest first."""
     plain = [name for name in table.colnames if table[name].ndim == 1 and table[name].dtype.kind in "iuSUO"]
     known = [name for word in _ID_WORDS for name in plain if name.lower() == word]
-    return known + [name for name in plain if name.lower().endswith("id") and name not in known]
+    return known + [name for name in plain if is_id_name(name) and name not in known]
 
 
-def star_ids(table: Table, num_stars: int) -> Shaped[np.ndarray, " star"]:
+def star_ids(table: Table, num_stars: int, first_row: int = 0) -> Shaped[np.ndarray, " star"]:
     """A string a star: from the first id column that tells all of them apart, or else the row number."""
     for name in id_columns(table):
         column = table[name]
         text = as_text(column)
         if len(set(text)) == len(text) and not np.ma.getmaskarray(column.data).any():
             return text
-    return np.arange(num_stars).astype(str)
+    return (first_row + np.arange(num_stars)).astype(str)
 
 
 def as_text(column: Column) -> Shaped[np.ndarray, " star"]:

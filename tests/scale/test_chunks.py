@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.table import Table
+from pyarrow import parquet
 
 from albireo import catalog as catalog_module
 from albireo.catalog import Catalog
+from albireo.compress import decompress
 from albireo.inference import infer
 from albireo.model import load_model
 from albireo.priors import load_prior
@@ -106,3 +108,17 @@ def test_ids_of_any_type_are_written(catalog, infer_stars, tmp_path):
     assert list(summary["source_id"]) == [0, 1, -1, 3]
     assert list(summary["object_id"]) == list("abcd")
     assert list(summary["run_id"]) == ["x", "", "y", "z"]
+
+
+def test_compressed_posteriors_stand_beside_the_summary(catalog, infer_stars, tmp_path):
+    output = tmp_path / "run"
+    infer_in_chunks(catalog, infer_stars, output, {}, chunk_size=CHUNK, keep_compressed=True)
+    assert sorted(path.name for path in output.iterdir()) == ["compressed.parquet", "run.json", "summary.parquet"]
+    drawn, summary = (
+        decompress(parquet.read_table(output / "compressed.parquet")),
+        Table.read(output / "summary.parquet"),
+    )
+    assert list(drawn["star"].values) == list(summary["name"])
+    for name in ("teff", "distance", "reddening"):
+        off = drawn[name].values[0].mean(axis=0) - np.asarray(summary[f"{name}_mean"])
+        assert np.all(np.abs(off) < 0.2 * np.asarray(summary[f"{name}_std"]))

@@ -1,6 +1,7 @@
 """Commands that infer stars."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,64 +35,99 @@ def infer_command(
     outliers: Annotated[
         float, typer.Option(help="Share of magnitudes that may be wrong, such as 0.01; allows for one a star.")
     ] = 0.0,
-    draws: Annotated[bool, typer.Option("--draws", help="Write posterior.nc for any number of stars.")] = False,
+    draws: Annotated[bool, typer.Option("--draws", help="Write the draws of any number of stars.")] = False,
+    compressed: Annotated[
+        bool, typer.Option("--compressed", help="Write compressed.parquet, 380 bytes a star to draw from.")
+    ] = False,
+    dask: Annotated[
+        str | None, typer.Option(help="Where to infer a HATS folder: `local`, or a scheduler's.", metavar="ADDRESS")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.")] = False,
 ) -> None:
-    """Infer labels, distance and reddening of every star: DIR/summary.parquet, and posterior.nc for up to 200 stars."""
-    selected = _parse_rows(rows)
-    from albireo.catalog import Catalog
-    from albireo.scale.chunks import SMALL_RUN, check_output, infer_in_chunks
+    """Infer labels, distance and reddening of every star: DIR/summary.parquet, and posterior.nc for up to 200 stars.
+
+    If INPUT is a HATS folder, DIR becomes one, too.
+    """
+    selected = _parse_rows(rows, limit)
+    _check_kind(input_path, dask, {"--rows": rows, "--limit": limit, "--draws": draws, "--compressed": compressed})
+    from albireo.scale.chunks import SMALL_RUN, infer_in_chunks
+    from albireo.scale.manifest import check_output
+    from albireo.scale.stream import CatalogFile
 
     check_output(output, resume=resume)
     from albireo.inference import infer
     from albireo.progress import progress_bar
 
     problem, described = load_problem(model, prior, sampler)
-    bands, labels = problem["model"].bands, problem["model"].labels
-    catalog = Catalog.read(input_path, bands=bands, labels=labels, rows=selected)
-    catalog = _prepare_stars(catalog, limit, without or [], floor_in_errors, error_floor)
-    settings = {
-        "input": fingerprint(input_path),
-        **described,
-        "seed": seed,
-        "limit": limit,
-        "rows": rows,
-        "without": without or [],
-        "error_floor": error_floor,
-        "floor_in_errors": floor_in_errors,
-        "spread": spread,
-        "outliers": outliers,
-    }
+    changes = {"without": without or [], "error_floor": error_floor, "floor_in_errors": floor_in_errors}
+    prepare = partial(_prepare_stars, **changes)
+    options = {"spread": spread, "outliers": outliers}
+    settings = {**described, "seed": seed, **changes, **options}
+    if input_path.is_dir():
+        from albireo.scale.hats import infer_hats
+
+        with progress_bar("inferring", None, "stars") as progress:
+            num = infer_hats(
+                input_path,
+                problem | options,
+                output,
+                settings,
+                dask=dask or "local",
+                prepare=prepare,
+                resume=resume,
+                progress=progress,
+            )
+        typer.echo(f"{num} partitions in {output}")
+        return
+    settings |= {"input": fingerprint(input_path), "limit": limit, "rows": rows}
+    catalog = CatalogFile(
+        input_path,
+        bands=problem["model"].bands,
+        labels=problem["model"].labels,
+        rows=selected,
+        prepare=prepare,
+    )
     with progress_bar("inferring", len(catalog), "stars") as progress:
         infer_in_chunks(
             catalog,
-            lambda stars: infer(stars, **problem, spread=spread, outliers=outliers, seed=seed, progress=progress),
+            lambda stars: infer(stars, **problem, **options, seed=seed, progress=progress),
             output,
             settings,
             resume=resume,
             keep_draws=draws or len(catalog) <= SMALL_RUN,
+            keep_compressed=compressed,
             skipped=progress,
         )
     typer.echo(f"{len(catalog)} stars in {output / 'summary.parquet'}")
 
 
-def _parse_rows(rows: str | None) -> slice | None:
+def _check_kind(input_path: Path, dask: str | None, of_files: dict[str, object]) -> None:
+    """Refuse options that the kind of input does not have."""
+    if input_path.is_dir():
+        given = [name for name, value in of_files.items() if value]
+        if given:
+            raise UserError(f"{given[0]} works with a file of stars, not with a HATS folder; leave it out.")
+    elif dask is not None:
+        raise UserError(f"--dask works with a HATS folder, and {input_path} is none; leave it out.")
+
+
+def _parse_rows(rows: str | None, limit: int | None) -> slice | None:
     if rows is None:
-        return None
+        return None if limit is None else slice(None, limit)
     match = re.fullmatch(r"(\d*):(\d*)", rows)
     start, stop = (int(number) if number else None for number in match.groups()) if match else (0, 0)
     if stop is not None and stop <= (start or 0):
         raise UserError(f"--rows must be A:B with row numbers A < B, counted from 0; got {rows!r}.")
-    return slice(start, stop)
+    ends = [end for end in (stop, None if limit is None else (start or 0) + limit) if end is not None]
+    return slice(start, min(ends, default=None))
 
 
 def _prepare_stars(
-    catalog: "Catalog", limit: int | None, without: list[str], floor_in_errors: float, error_floor: float
+    catalog: "Catalog", *, checked: bool, without: list[str], floor_in_errors: float, error_floor: float
 ) -> "Catalog":
-    catalog = catalog[:limit]
     for name in without:
         catalog = catalog.without(name)
-    return catalog.without_error_floor(floor_in_errors).with_error_floor(error_floor)
+    return catalog.without_error_floor(floor_in_errors, checked=checked).with_error_floor(error_floor)
 
 
 @app.command("demo")
@@ -100,7 +136,7 @@ def demo_command(
     stars: Annotated[int, typer.Option(min=1, help="How many of the bundled stars.", metavar="N")] = 100,
 ) -> None:
     """Infer bundled planet-host stars, compare with published labels, and draw figures."""
-    from albireo.scale.chunks import check_output
+    from albireo.scale.manifest import check_output
 
     check_output(output, resume=False)
     from albireo.demo import run_demo
@@ -130,7 +166,7 @@ def calibrate_command(
     DIR gets calibration.json, .ecsv and .png, and calibration-stars.parquet with data, truth and rank of every star.
     """
     from albireo.calibration.report import FILES
-    from albireo.scale.chunks import check_output
+    from albireo.scale.manifest import check_output
 
     check_output(output, resume=False)
     held = [name for name in FILES if (output / name).exists()]

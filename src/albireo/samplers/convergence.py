@@ -9,6 +9,9 @@ from jaxtyping import Bool, Float
 from albireo import flags
 from albireo.samplers.base import Draws
 
+# What samplers say of a star, each what it can.
+MEASURES = ("r_hat_max", "ess_min", "n_divergent", "k_hat", "ess_kish")
+
 
 def judge_chains(
     draws: Draws, diverging: Bool[np.ndarray, "star chain draw"]

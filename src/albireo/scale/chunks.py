@@ -4,20 +4,32 @@ While a run lasts, its folder holds `run.json`, what was asked for, and `chunks/
 of the chunks that are done. When all are, they become `summary.parquet`: where it is, the run is complete.
 """
 
-import contextlib
 import json
 import shutil
-from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.table import Table, hstack, vstack
+from astropy.table import Table, hstack
 
 from albireo.catalog import Catalog
 from albireo.errors import UserError
-from albireo.output import check_writable
+from albireo.output import write_whole
+from albireo.scale.manifest import (
+    CHUNKS,
+    COMPRESSED,
+    DRAWS,
+    MANIFEST,
+    POSTERIOR,
+    SUMMARY,
+    begin_run,
+    check_manifest,
+    check_output,
+)
+from albireo.scale.parts import join_parts
+from albireo.scale.stream import CatalogFile, UnreadableRows
 from albireo.tables import id_columns
 
 if TYPE_CHECKING:
@@ -29,74 +41,124 @@ CHUNK_SIZE = 256
 SMALL_RUN = 200
 """Up to so many stars `albireo infer` keeps the draws unasked."""
 
-_MANIFEST, _SUMMARY, _POSTERIOR, _CHUNKS = "run.json", "summary.parquet", "posterior.nc", "chunks"
-
-
-def check_output(output: Path, *, resume: bool) -> None:
-    """Refuse an output folder that could not be written or that holds another run; nothing is created yet.
-
-    Raises:
-        UserError: as said.
-    """
-    check_writable(output)
-    held = [name for name in (_MANIFEST, _SUMMARY, _POSTERIOR, _CHUNKS) if (output / name).exists()]
-    if held and not resume:
-        raise UserError(
-            f"{output} already holds a run ({held[0]}); choose another folder, or go on with that run with --resume."
-        )
-    if held and not (output / _MANIFEST).is_file():
-        raise UserError(f"{output} holds {held[0]} but no {_MANIFEST}, so it cannot be resumed; choose another folder.")
-
 
 def infer_in_chunks(
-    catalog: Catalog,
+    catalog: "Catalog | CatalogFile",
     infer: Callable[[Catalog], "Posterior"],
     output: Path,
     settings: dict[str, Any],
     *,
     resume: bool = False,
     keep_draws: bool = False,
+    keep_compressed: bool = False,
     chunk_size: int = CHUNK_SIZE,
     skipped: Callable[[int], None] | None = None,
 ) -> None:
-    """Infer all stars of a catalogue and write `summary.parquet` and, if asked, `posterior.nc`.
+    """Infer all stars of a catalogue and write `summary.parquet` and, if asked, their draws.
 
     Args:
-        catalog: the stars.
+        catalog: the stars; of a `CatalogFile` only two chunks are in memory.
         infer: what to do with each chunk of them.
         output: the folder to write.
         settings: whatever determines the result, as plain JSON values; a run can only be resumed with the same.
         resume: go on with the run that the folder holds, if any.
-        keep_draws: write `posterior.nc` too; all stars are then one chunk.
+        keep_draws: write `posterior.nc` too, or `posterior/00000.nc` and so on where there are several chunks.
+        keep_compressed: write `compressed.parquet` too, see `albireo.compress`.
         chunk_size: stars in a chunk.
         skipped: called with the number of stars of every chunk that was done before.
 
     Raises:
-        UserError: the folder cannot be written, or holds another run.
+        UserError: the folder cannot be written, or holds another run; or some rows of the file could not be read, in
+            which case all other stars are in `summary.parquet`.
     """
     check_output(output, resume=resume)
-    size = len(catalog) if keep_draws else chunk_size
-    settings = {**settings, "stars": len(catalog), "draws": keep_draws, "chunk_size": size}
-    if (output / _MANIFEST).exists():
-        _check_manifest(output, settings)
-    if (output / _SUMMARY).exists():
+    settings = {**settings, "stars": len(catalog), "draws": keep_draws, "chunk_size": chunk_size}
+    settings |= {"compressed": True} if keep_compressed else {}
+    if (output / MANIFEST).exists():
+        check_manifest(output, settings)
+    if (output / SUMMARY).exists():
+        shutil.rmtree(output / CHUNKS, ignore_errors=True)
         return
-    starts = range(0, len(catalog), size)
-    paths = [output / _CHUNKS / f"{number:05}.parquet" for number in range(len(starts))]
-    for start, path in zip(starts, paths, strict=True):
-        stars = catalog[start : start + size]
-        if path.exists():
-            if skipped is not None:
-                skipped(len(stars))
+    chunks = _chunks(output, len(catalog), chunk_size)
+    to_do = {path: rows for path, rows in chunks.items() if not path.exists()}
+    if skipped is not None:
+        for path in chunks.keys() - to_do.keys():
+            skipped(chunks[path].stop - chunks[path].start)
+    unreadable: list[str] = []
+    for path, read in _read_ahead(catalog, to_do):
+        try:
+            stars = read()
+        except UnreadableRows as error:
+            unreadable.append(str(error))
             continue
         posterior = infer(stars)
-        _prepare(output, settings)
+        begin_run(output, settings)
         if keep_draws:
-            _write_whole(output / _POSTERIOR, posterior.save)
-        _write_whole(path, _summary(posterior, stars).write)
-    summary = vstack([Table.read(path) for path in paths], metadata_conflicts="silent")
-    _write_whole(output / _SUMMARY, summary.write)
-    shutil.rmtree(output / _CHUNKS)
+            number = "" if len(chunks) == 1 else path.stem
+            write_whole(_draws_path(output, number), posterior.save)
+        if keep_compressed:
+            _write_compressed(_compressed_path(path), posterior)
+        write_whole(path, _summary(posterior, stars).write)  # the last, for it says that the chunk is done
+    _finish(output, [path for path in chunks if path.exists()], unreadable)
+
+
+def _chunks(output: Path, num_stars: int, size: int) -> dict[Path, slice]:
+    """Every chunk's file and stars."""
+    starts = range(0, num_stars, size)
+    return {
+        output / CHUNKS / f"{number:05}.parquet": slice(start, min(start + size, num_stars))
+        for number, start in enumerate(starts)
+    }
+
+
+def _read_ahead(
+    catalog: "Catalog | CatalogFile", chunks: dict[Path, slice]
+) -> Iterator[tuple[Path, Callable[[], Catalog]]]:
+    """Every chunk's file and a function that returns its stars; the next chunk is read meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        ahead = None
+        for path, rows in chunks.items():
+            submitted = path, pool.submit(catalog.__getitem__, rows)
+            if ahead is not None:
+                yield ahead[0], ahead[1].result
+            ahead = submitted
+        if ahead is not None:
+            yield ahead[0], ahead[1].result
+
+
+def _draws_path(output: Path, number: str) -> Path:
+    return output / DRAWS / f"{number}.nc" if number else output / POSTERIOR
+
+
+def _compressed_path(chunk: Path) -> Path:
+    return chunk.with_name(f"compressed-{chunk.name}")
+
+
+def _write_compressed(path: Path, posterior: "Posterior") -> None:
+    from pyarrow import parquet
+
+    from albireo.compress import compress
+
+    table = compress(posterior)
+    write_whole(path, lambda path: parquet.write_table(table, path))
+
+
+def _finish(output: Path, parts: list[Path], unreadable: list[str]) -> None:
+    """Make one table of the chunks' summaries; the chunks go when it is there."""
+    if not parts:
+        raise UserError(unreadable[0])
+    compressed = [path for path in map(_compressed_path, parts) if path.exists()]
+    if compressed:
+        write_whole(output / COMPRESSED, lambda path: join_parts(compressed, path))
+    write_whole(output / SUMMARY, lambda path: join_parts(parts, path))
+    shutil.rmtree(output / CHUNKS)
+    if unreadable:
+        manifest = json.loads((output / MANIFEST).read_text()) | {"unreadable": unreadable}
+        write_whole(output / MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"))
+        raise UserError(
+            f"{len(unreadable)} chunks could not be read and are not in {output / SUMMARY}, which holds all others: "
+            f"{unreadable[0]}"
+        )
 
 
 def _summary(posterior: "Posterior", stars: Catalog) -> Table:
@@ -114,55 +176,3 @@ def _plain(ids) -> np.ndarray:
         return np.ma.filled(ids.data, -1 if ids.dtype.kind == "i" else 0)
     missing = np.ma.getmaskarray(ids.data) | np.array([entry is None for entry in ids])
     return np.where(missing, "", [entry.decode() if isinstance(entry, bytes) else str(entry) for entry in ids])
-
-
-def _prepare(output: Path, settings: dict[str, Any]) -> None:
-    """Make the folder and its manifest; the first chunk that is done calls for them."""
-    try:
-        (output / _CHUNKS).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the output folder {output} cannot be made: {error.strerror}; choose another.") from None
-    if not (output / _MANIFEST).exists():
-        manifest = {"versions": _versions(), "settings": settings}
-        _write_whole(output / _MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"))
-
-
-def _check_manifest(output: Path, settings: dict[str, Any]) -> None:
-    path = output / _MANIFEST
-    try:
-        manifest = json.loads(path.read_text())
-        before = {"albireo": manifest["versions"]["albireo"], **manifest["settings"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is damaged, so the run cannot be resumed; choose another folder.") from None
-    now = {"albireo": _versions()["albireo"], **json.loads(json.dumps(settings))}
-    for name in [*before, *now]:
-        if before.get(name) != now.get(name):
-            raise UserError(
-                f"{output} was started with {name} {before.get(name)!r}, now it is {now.get(name)!r}; "
-                "resume with what it was started with, or choose another folder."
-            )
-
-
-def _write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write under another name with the same ending, then rename: a file by this name is always complete."""
-    partial = path.with_name(f"partial-{path.name}")
-    try:
-        partial.unlink(missing_ok=True)
-        write(partial)
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}); make room and go on with --resume."
-        ) from None
-
-
-def _versions() -> dict[str, str]:
-    versions = {}
-    for package in ("albireo", "jax", "numpy", "blackjax", "dynesty", "arviz"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions

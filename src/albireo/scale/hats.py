@@ -1,0 +1,238 @@
+"""Catalogues partitioned on the sky (HATS), inferred partition by partition on a Dask cluster, into a HATS catalogue.
+
+LSDB reads the partitions, Dask hands them to its workers and starts anew what a dead one had, and each partition is a
+run of its own (`albireo.scale.chunks`), so that little is lost. A partition's file appears when it is done: what has
+its file is not done again. All workers must see the folders of input and output under the same names.
+"""
+# These packages are an extra.
+# pyright: reportMissingImports=false
+
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from albireo.catalog import Catalog
+from albireo.errors import UserError
+from albireo.output import write_whole
+from albireo.scale.chunks import infer_in_chunks
+from albireo.scale.manifest import PARTITIONS, SUMMARY, begin_run, check_manifest, check_output
+from albireo.scale.rows import from_arrow
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from lsdb import Catalog as HatsCatalog
+
+_RETRIES = 2
+_TIMEOUT = "5s"
+
+
+def infer_hats(
+    folder: Path,
+    problem: dict[str, Any],
+    output: Path,
+    settings: dict[str, Any],
+    *,
+    dask: str = "local",
+    prepare: Callable[..., Catalog] = lambda stars, checked: stars,  # noqa: ARG005, the signature is the point
+    resume: bool = False,
+    progress: Callable[[int], None] = lambda count: None,  # noqa: ARG005
+) -> int:
+    """Infer all stars of a HATS catalogue; returns how many partitions there are.
+
+    Args:
+        folder: the catalogue.
+        problem: arguments of `infer` besides the stars and `seed`.
+        output: the HATS catalogue to write: the index, positions and ids of the stars, and their summaries.
+        settings: whatever determines the result, as plain JSON values, among them the `seed`.
+        dask: "local" for workers on this machine, or the address of a scheduler.
+        prepare: as for `CatalogFile`.
+        resume: go on with the run that the folder holds, if any.
+        progress: called with the number of stars of every partition that is done.
+
+    Raises:
+        UserError: there is no such catalogue or cluster, the stars make no sense, or the output holds another run.
+        RuntimeError: some partitions failed again and again; all others are done.
+    """
+    check_output(output, resume=resume)
+    catalog = _open(folder)
+    settings = {**settings, "input": _fingerprint(catalog)}
+    if (output / "run.json").exists():
+        check_manifest(output, settings)
+    parts = dict(zip(catalog.get_ordered_healpix_pixels(), catalog.to_delayed(), strict=True))
+    _check(folder, next(iter(parts.values())).compute(scheduler="threads"), catalog, problem, prepare)
+    with _connect(dask) as client:
+        begin_run(output, settings)
+        failed = _run(client, catalog, parts, problem, output, settings, prepare, progress)
+    _write_metadata(catalog, output)
+    if failed:
+        pixel, error = next(iter(failed.items()))
+        raise RuntimeError(
+            f"{len(failed)} of {len(parts)} partitions failed, all others are done; go on with --resume "
+            f"({pixel}: {error})"
+        )
+    shutil.rmtree(output / PARTITIONS, ignore_errors=True)
+    return len(parts)
+
+
+def _open(folder: Path) -> "HatsCatalog":
+    try:
+        import distributed  # noqa: F401, the workers need it
+        import lsdb
+    except ImportError:
+        raise UserError(
+            "HATS catalogues need more packages; install them with `pip install 'albireo[hats]'`."
+        ) from None
+    try:
+        return lsdb.open_catalog(folder)
+    except Exception as error:  # whatever is missing in the folder
+        cause = " ".join(str(error).split())[:200]
+        raise UserError(f"{folder} could not be read as a HATS catalogue ({cause}); give the folder of one.") from None
+
+
+def _fingerprint(catalog: "HatsCatalog") -> dict[str, str]:
+    """Where the catalogue is and what its properties and partitions are."""
+    folder = Path(str(catalog.hc_structure.catalog_base_dir)).resolve()
+    text = f"{catalog.hc_structure.catalog_info}{catalog.get_ordered_healpix_pixels()}"
+    return {"path": str(folder), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _check(folder: Path, frame, catalog: "HatsCatalog", problem, prepare) -> None:
+    """Judge the stars of one partition as those of any table."""
+    model = problem["model"]
+    try:
+        prepare(_stars(frame, _position_columns(catalog), model, checked=False), checked=False)
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from None
+
+
+def _position_columns(catalog: "HatsCatalog") -> dict[str, str]:
+    info = catalog.hc_structure.catalog_info
+    return {info.ra_column: "ra", info.dec_column: "dec"}
+
+
+def _stars(frame, positions: dict[str, str], model, *, checked: bool) -> Catalog:
+    """The stars of a partition, a data frame of Arrow's types."""
+    import pyarrow as pa
+
+    frame = frame.drop(columns=list(getattr(frame, "nested_columns", ())))
+    taken = {name.lower() for name in frame.columns}
+    names = {theirs: ours for theirs, ours in positions.items() if ours not in taken}
+    table = from_arrow(pa.Table.from_pandas(frame.rename(columns=names)))
+    return Catalog.from_table(table, bands=model.bands, labels=model.labels, checked=checked)
+
+
+@contextmanager
+def _connect(address: str) -> "Iterator[Client]":
+    """A client of the cluster at an address, or of one made for the while; infer keeps two cores busy."""
+    from distributed import Client, LocalCluster
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is told once, by us
+    if address == "local":
+        workers = max((os.cpu_count() or 1) // 2, 1)
+        with (
+            LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(address, timeout=_TIMEOUT)
+    except (OSError, ValueError) as error:
+        cause = " ".join(str(error).split())[:200]
+        raise UserError(f"there is no Dask scheduler at {address} ({cause}); start one, or use --dask local.") from None
+    with client:
+        yield client
+
+
+def _run(
+    client: "Client", catalog: "HatsCatalog", parts, problem, output: Path, settings, prepare, progress
+) -> dict[Any, str]:
+    """Do all partitions that have no file yet; returns those that failed, and why."""
+    import dask
+    from distributed import as_completed
+
+    shared = client.scatter({**problem, "prepare": prepare}, broadcast=True, hash=False)
+    positions, do = _position_columns(catalog), dask.delayed(_infer_partition, pure=False)
+    to_do = {pixel: part for pixel, part in parts.items() if not _file(output, pixel).exists()}
+    tasks = [do(part, shared, positions, (p.order, p.pixel), output.resolve(), settings) for p, part in to_do.items()]
+    futures = dict(zip(client.compute(tasks, retries=_RETRIES), to_do, strict=True))
+    failed = {}
+    for future in as_completed(list(futures)):
+        error = future.exception()
+        if error is None:
+            progress(future.result())
+        else:
+            failed[futures[future]] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return failed
+
+
+def _infer_partition(
+    frame, shared: dict[str, Any], positions: dict[str, str], pixel: tuple[int, int], output: Path, settings
+) -> int:
+    """Infer the stars of a partition and write its file; returns how many they are. Runs on a worker."""
+    from hats import HealpixPixel
+    from pyarrow import parquet
+
+    from albireo.inference import infer
+
+    path = _file(output, HealpixPixel(*pixel))
+    if path.exists() or not len(frame):
+        return len(frame)
+    prepare, problem = shared["prepare"], {name: value for name, value in shared.items() if name != "prepare"}
+    stars = prepare(_stars(frame, positions, problem["model"], checked=True), checked=True)
+    # Rows are counted in the partition, so a partition has random numbers of its own.
+    seed = int(np.random.SeedSequence([settings["seed"], *pixel]).generate_state(1)[0])
+    work = output / PARTITIONS / f"{pixel[0]}-{pixel[1]}"
+    infer_in_chunks(stars, lambda chunk: infer(chunk, **problem, seed=seed), work, settings, resume=True)
+    table = _join(frame, positions, parquet.read_table(work / SUMMARY))
+    write_whole(path, lambda path: parquet.write_table(table, path))
+    shutil.rmtree(work)
+    return len(frame)
+
+
+def _join(frame, positions: dict[str, str], summary):
+    """The spatial index and the positions of the stars before their summaries."""
+    import pyarrow as pa
+
+    first = pa.Table.from_pandas(frame[list(positions)], preserve_index=True)
+    columns = {name: first[name] for name in (frame.index.name, *positions)}
+    columns |= {name: summary[name] for name in summary.column_names if name not in columns}
+    return pa.table(columns)
+
+
+def _file(output: Path, pixel) -> Path:
+    from hats.io.paths import pixel_catalog_file
+
+    return Path(str(pixel_catalog_file(output, pixel)))
+
+
+def _write_metadata(catalog: "HatsCatalog", output: Path) -> None:
+    """What makes the partitions' files a catalogue."""
+    from hats.catalog import PartitionInfo
+    from hats.io import write_parquet_metadata
+
+    pixels = [pixel for pixel in catalog.get_ordered_healpix_pixels() if _file(output, pixel).exists()]
+    if not pixels:
+        return
+    num_rows = write_parquet_metadata(output)
+    partitions = PartitionInfo(pixels)
+    partitions.write_to_file(output / "partition_info.csv")
+    info = catalog.hc_structure.catalog_info
+    properties = info.copy_and_update(
+        catalog_name=f"{info.catalog_name}_albireo",
+        total_rows=num_rows,
+        default_columns=None,
+        npix_suffix=".parquet",
+        skymap_order=None,
+        hats_order=partitions.get_highest_order(),
+    )
+    properties.to_properties_file(output)

@@ -1,0 +1,49 @@
+"""One Parquet file made of many of the same columns, without holding them all."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from albireo.errors import UserError
+
+# Rows that are compressed and indexed together in the file that is made.
+_ROW_GROUP = 1 << 16
+# Astropy keeps the length of the longest text of a column here, and cuts off what is longer.
+_TEXT_LENGTH = b"table::len::"
+
+
+def join_parts(parts: Sequence[Path], path: Path) -> None:
+    """Write the rows of all parts into one file, in their order.
+
+    Raises:
+        UserError: a part is damaged.
+    """
+    schema = _schema(parts)
+    with parquet.ParquetWriter(path, schema, version="2.4") as writer:
+        held: list[pa.Table] = []
+        for part in parts:
+            held.append(_read(part, parquet.read_table).cast(schema))
+            if sum(map(len, held)) >= _ROW_GROUP:
+                writer.write_table(pa.concat_tables(held))
+                held = []
+        if held:
+            writer.write_table(pa.concat_tables(held))
+
+
+def _schema(parts: Iterable[Path]) -> pa.Schema:
+    """The schema of the first part, with the greatest lengths of texts among all."""
+    schemas = [_read(part, parquet.read_schema) for part in parts]
+    metadata = dict(schemas[0].metadata or {})
+    for name in [name for name in metadata if name.startswith(_TEXT_LENGTH)]:
+        metadata[name] = max((schema.metadata[name] for schema in schemas), key=int)
+    return schemas[0].with_metadata(metadata)
+
+
+def _read(part: Path, reader):
+    try:
+        return reader(part)
+    except (pa.ArrowException, OSError) as error:
+        cause = " ".join(str(error).split())[:200]
+        raise UserError(f"{part} is damaged ({cause}); delete it and go on with --resume.") from None
