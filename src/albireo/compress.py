@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 400
 _FORMAT_VERSION = "1"
-_NUM_STEPS = 60
+_NUM_STEPS = 25
 # Least variance of a component in any direction, all of the posterior having 1: a twentieth of its width.
 _MIN_VARIANCE = 2.5e-3
 # Reddenings below this many standard deviations are taken for this: y would go to −∞.

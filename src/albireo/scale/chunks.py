@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import astropy.units as u
 import numpy as np
 from astropy.table import Table, hstack
 
@@ -162,8 +163,9 @@ def _finish(output: Path, parts: list[Path], unreadable: list[str]) -> None:
 
 
 def _summary(posterior: "Posterior", stars: Catalog) -> Table:
-    """The posterior's summary behind the id columns of the stars and their row in the input."""
+    """The posterior's summary behind the id columns of the stars, their row in the input and their position."""
     ids = Table({name: _plain(stars.extra[name]) for name in id_columns(stars.extra)} | {"row": stars.row})
+    ids["glon"], ids["glat"] = stars.glon * u.deg, stars.glat * u.deg
     summary = Table(posterior.summary())
     summary.remove_columns([name for name in ids.colnames if name in summary.colnames])
     summary.meta = {}

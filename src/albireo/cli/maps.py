@@ -1,0 +1,33 @@
+"""The command that draws maps of the sky."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from albireo.cli.app import OutputFolder, app
+from albireo.errors import UserError
+
+
+@app.command("sky-maps")
+def sky_maps_command(
+    run: Annotated[Path, typer.Argument(help="Folder of a run of `albireo infer`.", metavar="RUN_DIR")],
+    output: OutputFolder,
+    nside: Annotated[int, typer.Option(help="Resolution of the HEALPix maps, a power of two.", metavar="N")] = 32,
+    distances: Annotated[
+        str, typer.Option(help="Edges of the slices of distance [pc].", metavar="D:D:D")
+    ] = "0:500:1000:2000:4000",
+) -> None:
+    """Map a run: counts of stars, share of flagged ones, mean reddening by distance, as DIR/sky_maps.fits and .png."""
+    from albireo.output import check_empty
+
+    check_empty(output)
+    try:
+        edges = [float(edge) for edge in distances.split(":")]
+    except ValueError:
+        raise UserError(f"--distances must be numbers with colons between, such as 0:500; got {distances!r}.") from None
+    from albireo.scale.sky import sky_maps, write_sky_maps
+
+    maps = sky_maps(run, nside, edges)
+    write_sky_maps(maps, output)
+    typer.echo(f"{int(maps['count'][0].sum())} stars in {output / 'sky_maps.fits'} and {output / 'sky_maps.png'}")
