@@ -14,7 +14,7 @@ from albireo.catalog import Catalog
 from albireo.scale.chunks import infer_in_chunks
 from albireo.scale.stream import CatalogFile
 
-CHUNK = 20
+CHUNK = 30
 
 
 class StandIn:
