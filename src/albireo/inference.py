@@ -130,7 +130,12 @@ def _sample_all(
         if stage > 1 and len(again):
             again = again[_can_fit(problem, jax.tree.map(lambda a: a[usable[again]], stars), batch, again)]  # noqa: B023
         if len(again):
-            batch = replace_stars(batch, again, sample(fallback, usable[again], stage), catalog.row[usable[again]])
+            other = sample(fallback, usable[again], stage)
+            # What fails as well is no better, but for the first fallback's, which starts from a better fit.
+            better = np.flatnonzero(trusted(other) | (stage == 1))
+            other = jax.tree.map(lambda a: a[better], other)  # noqa: B023
+            if len(better):
+                batch = replace_stars(batch, again[better], other, catalog.row[usable[again[better]]])
     # The same columns for all stars, whichever samplers they came to need.
     for name in MEASURES if _fallbacks(sampler) else ():
         batch.star_stats.setdefault(name, np.full(len(usable), np.nan))
