@@ -17,10 +17,10 @@ from albireo.certificate import is_poor_fit
 from albireo.errors import UserError
 from albireo.likelihood import Star, scores
 from albireo.model import StellarModel, load_model
-from albireo.outliers import Hypotheses, check_fraction, choose, hypotheses, measured
+from albireo.outliers import Hypotheses, check_fraction, choose, hypotheses
 from albireo.posterior import Posterior
 from albireo.priors import Prior, load_prior
-from albireo.samplers import SAMPLERS, Batch, FirstLook, Problem, Sampler
+from albireo.samplers import SAMPLERS, Batch, Draws, FirstLook, Problem, Sampler
 from albireo.samplers.convergence import MEASURES
 from albireo.samplers.escalate import replace_stars, trusted
 
@@ -121,19 +121,22 @@ def _sample_all(
         their_keys = keys[index] if stage == 0 else jax.vmap(lambda key: jax.random.fold_in(key, stage))(keys[index])
         return _sample(problem, look, sampler, jax.tree.map(lambda a: a[index], stars), their_keys, progress)
 
-    if not len(usable):  # one star is run all the same, to know what a batch looks like
-        nothing = jax.tree.map(lambda a: a[:0], sample(sampler, np.zeros(1, int), 0))
-        return jax.tree.map(lambda a: _scatter(a, usable, len(catalog)), nothing)
-    batch = sample(sampler, usable, 0, progress)
+    if len(usable):
+        batch = sample(sampler, usable, 0, progress)
+    else:  # one star is run all the same, to know what a batch looks like
+        batch = jax.tree.map(lambda a: a[:0], sample(sampler, np.zeros(1, int), 0))
     for stage, fallback in enumerate(_fallbacks(sampler), start=1):
         again = np.flatnonzero(~trusted(batch))
         if stage > 1 and len(again):
-            again = again[_can_fit(problem, jax.tree.map(lambda a: a[usable[again]], stars), batch, again)]  # noqa: B023
+            rows = usable[again]
+            chi2 = _least_chi2(problem, jax.tree.map(lambda a: a[rows], stars), _some(batch.draws, again))  # noqa: B023
+            # Where no draw explains the magnitudes, the best sampler's posterior means nothing.
+            again = again[~is_poor_fit(np.asarray(chi2), catalog.n_bands[rows], len(problem.model.labels) + 2)]
         if len(again):
             other = sample(fallback, usable[again], stage)
             # What fails as well is no better, but for the first fallback's, which starts from a better fit.
             better = np.flatnonzero(trusted(other) | (stage == 1))
-            other = jax.tree.map(lambda a: a[better], other)  # noqa: B023
+            other = _some(other, better)
             if len(better):
                 batch = replace_stars(batch, again[better], other, catalog.row[usable[again[better]]])
     # The same columns for all stars, whichever samplers they came to need.
@@ -142,32 +145,25 @@ def _sample_all(
     return jax.tree.map(lambda a: _scatter(a, usable, len(catalog)), batch)
 
 
-def _can_fit(problem: Problem, stars: Star | Hypotheses, batch: Batch, index: Int[np.ndarray, " again"]):
-    """Whether some draw explains a star's magnitudes: where none does, the best sampler's posterior means nothing."""
-    theta, mu, reddening = (
-        jnp.asarray(np.asarray(a)[index].reshape(len(index), -1, *a.shape[3:])) for a in batch.draws
-    )
-    chi2 = np.asarray(_least_chi2(problem, stars, theta, mu, reddening))
-    num_bands = np.asarray(jnp.sum(jnp.diagonal(measured(stars).whitener, axis1=-2, axis2=-1) > 0, axis=-1))
-    return ~is_poor_fit(chi2, num_bands, theta.shape[-1] + 2)
+def _some(batch, index: Int[np.ndarray, " some"]):
+    """Some of the stars of a batch, or of its draws."""
+    return jax.tree.map(lambda a: np.asarray(a)[index], batch)
 
 
 @eqx.filter_jit
-def _least_chi2(problem: Problem, stars, theta, mu, reddening) -> Float[Array, " star"]:
+def _least_chi2(problem: Problem, stars: Star | Hypotheses, draws: Draws) -> Float[Array, " star"]:
     """The least χ² of a star's magnitudes among its draws, under its most favourable hypothesis."""
 
     def one(args):
-        star, *draws = args
-
-        def chi2(star, *draw):
-            return jnp.sum(scores(problem.model, star, *draw)[0] ** 2)
+        star, draws = args
 
         def least(star):
-            return jnp.nanmin(jax.vmap(lambda *draw: chi2(star, *draw))(*draws))
+            over_draws = jax.vmap(jax.vmap(lambda *draw: jnp.sum(scores(problem.model, star, *draw)[0] ** 2)))
+            return jnp.nanmin(over_draws(*draws))
 
         return least(star) if isinstance(star, Star) else jnp.min(jax.lax.map(least, star.stars))
 
-    return jax.lax.map(one, (stars, theta, mu, reddening))
+    return jax.lax.map(one, (stars, jax.tree.map(jnp.asarray, draws)))
 
 
 def _fallbacks(sampler: Sampler) -> tuple[Sampler, ...]:

@@ -45,11 +45,6 @@ class Hypotheses(eqx.Module):
         return self.stars.position[0]
 
 
-def measured(stars: Star | Hypotheses) -> Star:
-    """The stars (with a leading axis) with the errors that they were measured with."""
-    return stars if isinstance(stars, Star) else jax.tree.map(lambda a: a[:, 0], stars.stars)
-
-
 def total(star: Star | Hypotheses, log_f: Callable[[Star], Float[Array, ""]]) -> Float[Array, ""]:
     """log Σ_h p(h) f(star under h); just log f of a star without hypotheses."""
     if isinstance(star, Star):

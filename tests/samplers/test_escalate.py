@@ -56,6 +56,16 @@ def test_only_stars_not_trusted_go_on_and_the_summary_says_to_what(model, milky_
         np.testing.assert_allclose(posterior.summary()[name], alone.summary()[name], rtol=0.05)
 
 
+def test_stars_without_photometry_have_the_columns_of_others(model, milky_way, hosts):
+    """Chunks of one run are put together, whatever is in them."""
+    nothing = replace(hosts, mag=np.full_like(hosts.mag, np.nan))
+    columns = [
+        infer(stars, model=model, prior=milky_way, sampler=QUICK).summary().colnames for stars in (hosts, nothing)
+    ]
+    assert columns[0] == columns[1]
+    assert {"r_hat_max", "n_divergent", "k_hat", "engine"} <= set(columns[0])
+
+
 def trusted_of(posterior):
     return posterior.flags & Flag.NOT_CONVERGED == 0
 
