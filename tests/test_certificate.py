@@ -10,7 +10,7 @@ from albireo.certificate import _outside_domain, _several_modes
 from albireo.flags import Flag
 from stars import SUN, simulate
 
-SAMPLER = Importance(num_samples=2000, escalate=False, batch_size=4)
+SAMPLER = Importance(escalate=False, batch_size=4)
 DRAWS = np.random.default_rng(0).normal(size=2000)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from albireo import cli
+from albireo import Importance, cli
 from albireo.catalog import Catalog
 from albireo.posterior import Posterior
 
@@ -389,8 +389,9 @@ def test_a_bad_evaluation_is_refused(capsys, case):
     assert message in err
 
 
-def test_train_writes_a_model_that_infer_takes(capsys, tmp_path, green2020_stars):
-    # Of the shape of the bundled model, so that inference with it needs no other compiled code.
+def test_train_writes_a_model_that_infer_takes(capsys, tmp_path, green2020_stars, monkeypatch):
+    # Of the shape of the bundled model, and without fallbacks: inference with it needs no other compiled code.
+    monkeypatch.setattr(Importance, "fallbacks", lambda self: ())
     quick = {"iterations": 2, "epochs": 2, "refine_epochs": 0, "scatter": "false"}
     (tmp_path / "quick.toml").write_text("".join(f"{key} = {value}\n" for key, value in quick.items()))
     stars = Table.read(green2020_stars)[:1500]

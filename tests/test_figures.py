@@ -17,9 +17,7 @@ def hosts():
 
 @pytest.fixture(scope="module")
 def posterior(model, milky_way, hosts):
-    return infer(
-        hosts, model=model, prior=milky_way, sampler=Importance(num_samples=2000, escalate=False, batch_size=4), seed=1
-    )
+    return infer(hosts, model=model, prior=milky_way, sampler=Importance(escalate=False, batch_size=4), seed=1)
 
 
 def drawn_texts(figure):

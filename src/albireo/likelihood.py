@@ -18,16 +18,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
-from jax.scipy.special import log_ndtr, logsumexp
+from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.catalog import Catalog
 from albireo.model import Scatter, StellarModel
+from albireo.normal import inverse_mills, log_ndtr
 from albireo.priors.base import Prior, log_prob_without_reddening
 from albireo.priors.reddening import truncated_normal_draw
 
 NUM_NODES = 9
-NUM_NEWTON = 5
+NUM_NEWTON, NUM_NEWTON_ROUGHLY = 5, 3
 NUM_GRID = 24
 # The distance modulus is proposed from a narrow and a broad Gaussian about its conditional mode: their widths in units
 # of the conditional width, and their shares.
@@ -266,7 +267,7 @@ def _log_integrand(prior: Prior, star: Star, sky, quadratic: Quadratic, theta, m
     return over_reddening + log_likelihood_parallax(star, mu) + log_prob_without_reddening(prior, theta, mu, sky)
 
 
-def _mode_and_width(prior: Prior, star: Star, sky, quadratic: Quadratic):
+def _mode_and_width(prior: Prior, star: Star, sky, quadratic: Quadratic, num_newton: int = NUM_NEWTON):
     """Mode and Gaussian width of photometry × parallax × p(E | μ) over μ, by Newton steps.
 
     The density of stars along the sightline is left out: it changes slowly over this width. Of a mixture p(E | μ) the
@@ -280,7 +281,7 @@ def _mode_and_width(prior: Prior, star: Star, sky, quadratic: Quadratic):
         p = prior.reddening_given_distance(mu, sky)
         mean, std = _reddening_moments(quadratic, mu, p.linear[k], p.precision[k])
         x = mean / std
-        mills = jnp.exp(-0.5 * x**2 - 0.5 * jnp.log(2 * jnp.pi) - log_ndtr(x))
+        mills = inverse_mills(x)
         # The slope is that of photometry at ⟨E | μ⟩; the variance of E | μ, less than std² by truncation, lowers the
         # curvature.
         a, b = mu - quadratic.mu, mean + std * mills - quadratic.reddening
@@ -293,7 +294,7 @@ def _mode_and_width(prior: Prior, star: Star, sky, quadratic: Quadratic):
         curvature = jnp.maximum(curvature, 0.1)
         return mu + jnp.clip(slope / curvature, -1.0, 1.0), 1 / jnp.sqrt(curvature)
 
-    mu, widths = jax.lax.scan(step, quadratic.mu, None, length=NUM_NEWTON)
+    mu, widths = jax.lax.scan(step, quadratic.mu, None, length=num_newton)
     return mu, widths[-1]
 
 
@@ -303,14 +304,16 @@ def log_marginal(
     star: Star,
     sky,
     theta: Float[Array, " label"],
-    num_nodes: int = NUM_NODES,
+    *,
+    roughly: bool = False,
 ) -> Float[Array, ""]:
     """log ∫∫ p(m, ϖ | θ, μ, E) p(θ, μ, E | sky) dμ dE of one star: the samplers' target.
 
-    With one node of the sum over μ it is Laplace's approximation.
+    Roughly, the integral over μ is Laplace's approximation.
     """
+    num_nodes, num_newton = (1, NUM_NEWTON_ROUGHLY) if roughly else (NUM_NODES, NUM_NEWTON)
     quadratic = photometric_quadratic(model, star, theta)
-    mu, width = _mode_and_width(prior, star, sky, quadratic)
+    mu, width = _mode_and_width(prior, star, sky, quadratic, num_newton)
     node, weight = (a.astype(width.dtype) for a in np.polynomial.hermite_e.hermegauss(num_nodes))
     log_f = jax.vmap(lambda mu: _log_integrand(prior, star, sky, quadratic, theta, mu))(mu + width * node)
     return logsumexp(log_f + np.log(weight) + 0.5 * node**2) + jnp.log(width)

@@ -16,7 +16,7 @@ from albireo.flags import Flag
 from albireo.likelihood import Star
 from albireo.model.scatter import Scatter
 
-QUICK = Importance(num_samples=2000, escalate=False, batch_size=4)
+QUICK = Importance(escalate=False, batch_size=4)
 NUM_STARS = 24
 VARIABLES = ("teff", "logg", "feh", "distance_modulus", "reddening")
 

@@ -11,7 +11,7 @@ from albireo.samplers import Batch, Draws
 from albireo.samplers.escalate import replace_stars, trusted
 from stars import PLANET_HOSTS
 
-QUICK = Importance(num_samples=2000, batch_size=4)
+QUICK = Importance(batch_size=4)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ class Prior(Protocol):
     `sky` is the star's Galactic longitude and latitude [deg], shape (2,), NaN where unknown. A prior that has work to
     do once a star (a table along the line of sight, say) adds a method `sightline(position)`; `sky` is then what that
     returns. One whose dust is known only so far adds `dust_is_reliable(mu, position)`: beyond, stars are flagged
-    `outside_dust_map`. All three are called for one star inside `jax.jit` and `jax.vmap`.
+    `outside_dust_map`; one that knows its other factors apart adds `log_prob_without_reddening(theta, mu, sky)`, which
+    saves time. All are called for one star inside `jax.jit` and `jax.vmap`.
     """
 
     def log_prob(
@@ -45,7 +46,10 @@ def sightline(prior: Prior, position: Float[Array, " 2"]) -> Any:
 def log_prob_without_reddening(
     prior: Prior, theta: Float[Array, " label"], mu: Float[Array, ""], sky: Any
 ) -> Float[Array, ""]:
-    """log p(θ, μ | sky): the prior divided by its last factor, at a reddening where that is not small."""
+    """log p(θ, μ | sky), or the prior divided by its last factor at a reddening where that is not small."""
+    own = getattr(prior, "log_prob_without_reddening", None)
+    if own is not None:
+        return own(theta, mu, sky)
     reddening = prior.reddening_given_distance(mu, sky)
     mode = jax.lax.stop_gradient(reddening.mode)
     return prior.log_prob(theta, mu, mode, sky) - reddening.log_prob(mode)

@@ -48,9 +48,15 @@ class GalacticPrior(eqx.Module):
         self, theta: Float[Array, " label"], mu: Float[Array, ""], reddening: Float[Array, ""], sky: Sightline
     ) -> Float[Array, ""]:
         """log p(θ, μ, E | sky)."""
-        at = interpolate(mu, sky)
-        log_stars = logsumexp(at.log_number + self.stars.log_prob(theta, at.metallicity)) - distance.beyond(mu)
-        return log_stars + at.reddening.log_prob(reddening)
+        log_stars = self.log_prob_without_reddening(theta, mu, sky)
+        return log_stars + self.reddening_given_distance(mu, sky).log_prob(reddening)
+
+    def log_prob_without_reddening(
+        self, theta: Float[Array, " label"], mu: Float[Array, ""], sky: Sightline
+    ) -> Float[Array, ""]:
+        """log p(θ, μ | sky)."""
+        log_number, metallicity = interpolate(mu, (sky.log_number, sky.metallicity))
+        return logsumexp(log_number + self.stars.log_prob(theta, metallicity)) - distance.beyond(mu)
 
     def sample(
         self, key: PRNGKeyArray, sky: Sightline, num_samples: int

@@ -6,6 +6,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from albireo.errors import UserError
@@ -141,11 +143,16 @@ def _build(values: dict[str, Any], path: Path, model: StellarModel) -> GalacticP
     top = _Section(values, "", path)
     description = top.text("description")
     distance, populations = _build_distance(top.section("distance"), path)
-    dust = _build_kind(top.section("dust"), _DUSTS)
+    distance, dust = _as_arrays((distance, _build_kind(top.section("dust"), _DUSTS)))
     anywhere = average_over_sky(distance, dust)
     stars = _build_stars(top.section("stars"), model, anywhere, populations)
     top.done()
     return GalacticPrior(stars, distance, dust, anywhere, path.stem, description)
+
+
+def _as_arrays(tree: Any) -> Any:
+    """Numbers as arrays, so that they are arguments of compiled code: priors of the same form then share it."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, tree)
 
 
 def _build_stars(

@@ -10,8 +10,10 @@ a truncated Gaussian for precision > 0 and an exponential for precision = 0; a m
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import log_ndtr, logsumexp, ndtr, ndtri
+from jax.scipy.special import logsumexp, ndtr, ndtri
 from jaxtyping import Array, Float, PRNGKeyArray
+
+from albireo.normal import inverse_mills, log_ndtr
 
 
 class Reddening(eqx.Module):
@@ -111,7 +113,5 @@ def truncated_normal_draw(key: PRNGKeyArray, mean: Float[Array, ""], std: Float[
     target = jnp.log(u) + log_ndtr(-a)
     z = jnp.sqrt(a**2 - 2 * jnp.log(u))
     for _ in range(3):
-        log_upper = log_ndtr(-z)
-        inverse_mills = jnp.exp(-0.5 * z**2 - 0.5 * jnp.log(2 * jnp.pi) - log_upper)
-        z = z + (log_upper - target) / inverse_mills
+        z = z + (log_ndtr(-z) - target) / inverse_mills(-z)
     return jnp.maximum(mean + std * jnp.where(tail, z, in_bulk), 0)

@@ -79,6 +79,8 @@ class TrainingStars(StarsPrior):
                 "the model carries no density of its training stars, from which this prior takes p(θ); "
                 "use a model trained by albireo or pass a prior of your own."
             )
+        # Without the spread, which it does not need: a model with one and without make the same prior.
+        model = model.with_spread(None)
         return _build(model, anywhere, jnp.asarray([brightest, faintest], jnp.float32), jax.random.key(seed))
 
     def log_prob(self, theta: Float[Array, " label"], metallicity: Metallicity) -> Float[Array, " component"]:

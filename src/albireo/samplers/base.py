@@ -39,11 +39,11 @@ class Problem(eqx.Module):
 
     def log_target(self, star: Star | Hypotheses, sky: Any, x: Float[Array, " label"]) -> Float[Array, ""]:
         """log ∫∫ p(m, ϖ, θ, μ, E) dμ dE per unit of standardised labels: its integral over x is the evidence."""
-        return outliers.total(star, lambda star: self._log_marginal(star, sky, x, likelihood.NUM_NODES))
+        return outliers.total(star, lambda star: self._log_marginal(star, sky, x))
 
     def log_target_roughly(self, star: Star | Hypotheses, sky: Any, x: Float[Array, " label"]) -> Float[Array, ""]:
         """`log_target` by Laplace's approximation in the distance modulus: what proposals are fitted to."""
-        return outliers.total(star, lambda star: self._log_marginal(star, sky, x, 1))
+        return outliers.total(star, lambda star: self._log_marginal(star, sky, x, roughly=True))
 
     def propose(
         self, star: Star | Hypotheses, sky: Any, x: Float[Array, " label"], key: PRNGKeyArray
@@ -53,7 +53,9 @@ class Problem(eqx.Module):
         The mean weight at x is the target there, per unit of standardised labels.
         """
         key_choose, key_draw = jax.random.split(key)
-        star, log_prior, log_chosen = outliers.draw(star, lambda star: self._log_marginal(star, sky, x, 1), key_choose)
+        star, log_prior, log_chosen = outliers.draw(
+            star, lambda star: self._log_marginal(star, sky, x, roughly=True), key_choose
+        )
         drawn = likelihood.propose_distance_and_reddening(self.model, self.prior, star, sky, self.labels(x), key_draw)
         shift = self._log_jacobian + log_prior
         return drawn._replace(log_density=drawn.log_density + shift, log_weight=drawn.log_weight + shift - log_chosen)
@@ -63,16 +65,17 @@ class Problem(eqx.Module):
 
         def one(x, key):
             key_choose, key_draw = jax.random.split(key)
-            chosen, _, _ = outliers.draw(
-                star, lambda star: self._log_marginal(star, sky, x, likelihood.NUM_NODES), key_choose
-            )
+            chosen, _, _ = outliers.draw(star, lambda star: self._log_marginal(star, sky, x), key_choose)
             return likelihood.draw_distance_and_reddening(self.model, self.prior, chosen, sky, self.labels(x), key_draw)
 
         mu, reddening = jax.vmap(one)(x, jax.random.split(key, x.shape[0]))
         return Draws(self.labels(x), mu, reddening)
 
-    def _log_marginal(self, star: Star, sky: Any, x: Float[Array, " label"], num_nodes: int) -> Float[Array, ""]:
-        log_marginal = likelihood.log_marginal(self.model, self.prior, star, sky, self.labels(x), num_nodes)
+    def _log_marginal(
+        self, star: Star, sky: Any, x: Float[Array, " label"], *, roughly: bool = False
+    ) -> Float[Array, ""]:
+        labels = self.labels(x)
+        log_marginal = likelihood.log_marginal(self.model, self.prior, star, sky, labels, roughly=roughly)
         return log_marginal + self._log_jacobian
 
     @property

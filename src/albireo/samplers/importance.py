@@ -26,7 +26,7 @@ class Importance:
         batch_size: stars sampled together.
     """
 
-    num_samples: int = 2000
+    num_samples: int = 1000
     num_refits: int = 0
     escalate: bool = True
     batch_size: int = 64

@@ -27,7 +27,7 @@ from albireo.samplers.convergence import judge_chains
 from albireo.samplers.proposal import FirstLook, propose_batch, refit_batch
 from albireo.samplers.weights import weigh_batch
 
-_NUM_WEIGHED = 2000
+_NUM_WEIGHED = 1000
 _INITIAL_STEP = 0.8
 _KERNEL = blackjax_nuts.build_kernel()
 

@@ -26,7 +26,7 @@ from albireo.samplers.base import Problem
 NUM_LOOK = 1 << 14
 NUM_ADAPT = 512
 NUM_REFIT = 4096
-NUM_STAGES = 6
+NUM_STAGES = 4
 NUM_COMPONENTS = 8
 NUM_EM = 6
 _REFERENCE_MU = 10.0
