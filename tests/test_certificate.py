@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from albireo import Importance, infer
-from albireo.certificate import _outside_domain, _several_modes
+from albireo.certificate import _outside_domain, information, second_mode
 from albireo.flags import Flag
 from stars import SUN, simulate
 
@@ -15,18 +15,28 @@ DRAWS = np.random.default_rng(0).normal(size=2000)
 
 
 @pytest.mark.parametrize(
-    ("draws", "several"),
+    ("draws", "share"),
     [
-        (DRAWS, False),
-        (np.exp(DRAWS), False),
-        (np.random.default_rng(1).uniform(size=2000), False),
-        (np.concatenate([DRAWS[:1900], 10 + DRAWS[1900:]]), True),
-        (np.concatenate([DRAWS[:1000], 8 + 0.3 * DRAWS[1000:]]), True),
+        (DRAWS, 0),
+        (np.exp(DRAWS), 0),
+        (np.random.default_rng(1).uniform(size=2000), 0),
+        (np.concatenate([DRAWS[:1900], 10 + DRAWS[1900:]]), 0.05),
+        (np.concatenate([DRAWS[:1000], 8 + 0.3 * DRAWS[1000:]]), 0.5),
     ],
     ids=["normal", "lognormal", "uniform", "a twentieth far off", "halves"],
 )
-def test_several_modes_are_told_from_one_broad_one(draws, several):
-    assert _several_modes(draws[:, None, None])[0] == several
+def test_several_modes_are_told_from_one_broad_one(draws, share):
+    assert second_mode(draws[:, None, None])[0] == pytest.approx(share, abs=0.002)
+
+
+@pytest.mark.parametrize(("mean", "width"), [(0, 1), (0, 0.5), (1, 0.3), (2, 0.05)])
+def test_information_is_the_divergence_of_gaussians(mean, width):
+    rng = np.random.default_rng(2)
+    gained = information(mean + width * rng.normal(size=(2000, 50, 2)), rng.normal(size=(4096, 2)))
+    exact = -np.log(width) + (width**2 + mean**2 - 1) / 2
+    assert gained.shape == (50, 2)
+    assert np.mean(gained) == pytest.approx(exact, abs=0.05 + 0.04 * exact)
+    assert np.std(gained) < 0.1
 
 
 @pytest.fixture(scope="module")
