@@ -152,7 +152,7 @@ def _dust_is_reliable(prior, mu: Float[Array, " star"], position: Float[Array, "
 def information(
     draws: Float[np.ndarray, "draw star label"], prior_draws: Float[np.ndarray, "prior_draw label"]
 ) -> Float[np.ndarray, "star label"]:
-    """What the data say of every label: ∫ p(x | data) log [p(x | data) / p(x)] dx [nat], to about a tenth.
+    """What the data say of every label: ∫ p(x | data) log [p(x | data) / p(x)] dx [nat], to about a tenth where the prior is not small.
 
     The posterior's entropy from the spacings of its sorted draws (Vasicek 1976, JRSS B 38, 54, with the correction of
     their mean logarithm), the prior's density by a kernel estimate.
@@ -167,7 +167,7 @@ def information(
     log_prior = np.empty_like(entropy)
     for label, values in enumerate(prior_draws.T):
         grid = np.linspace(x[:, label].min(), x[:, label].max(), _NUM_PRIOR_GRID)
-        log_density = np.log(gaussian_kde(values[::4])(grid) + 1e-30)
+        log_density = np.log(gaussian_kde(values)(grid) + 1e-30)
         log_prior[:, label] = np.mean(np.interp(x[:, label], grid, log_density), axis=-1)
     return np.maximum(-entropy - log_prior, 0)
 
