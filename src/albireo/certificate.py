@@ -19,7 +19,7 @@ from albireo.priors import Prior, sightline
 from albireo.samplers import Batch, Problem
 
 _NUM_DOMAIN_DRAWS = 16
-_NUM_INFORMATION_DRAWS, _NUM_PRIOR_DRAWS, _NUM_PRIOR_GRID = 500, 4096, 128
+_NUM_INFORMATION_DRAWS, _NUM_PRIOR_DRAWS, _NUM_PRIOR_GRID = 500, 4096, 64
 # Flags that hold for a star without a posterior too.
 _OF_INPUT = (Flag.NOT_SAMPLED, Flag.FEW_BANDS, Flag.BAD_INPUT)
 
@@ -152,10 +152,10 @@ def _dust_is_reliable(prior, mu: Float[Array, " star"], position: Float[Array, "
 def information(
     draws: Float[np.ndarray, "draw star label"], prior_draws: Float[np.ndarray, "prior_draw label"]
 ) -> Float[np.ndarray, "star label"]:
-    """What the data say of every label: ∫ p(x | data) log [p(x | data) / p(x)] dx [nat], to about a tenth where the prior is not small.
+    """What the data say of every label: ∫ p(x | data) log [p(x | data) / p(x)] dx [nat].
 
     The posterior's entropy from the spacings of its sorted draws (Vasicek 1976, JRSS B 38, 54, with the correction of
-    their mean logarithm), the prior's density by a kernel estimate.
+    their mean logarithm), the prior's density by a kernel estimate: right to about a tenth where the prior is not small.
     """
     some = draws[:: max(len(draws) // _NUM_INFORMATION_DRAWS, 1)]
     x = np.sort(np.moveaxis(some, 0, -1), axis=-1)
