@@ -279,3 +279,19 @@ def test_progress_counts_every_star(model, milky_way, hosts):
     done = []
     infer(hosts, model=model, prior=milky_way, sampler=QUICK, progress=done.append)
     assert sum(done) == len(hosts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", [QUICK, CHAINS, Nested(num_live=100, num_samples=500)])
+def test_double_precision_gives_the_same_posteriors(model, milky_way, hosts, sampler):
+    """Within five standard errors of a difference; of results in single precision, and the model as it was."""
+    single, double = (
+        infer(hosts[:2], model=model, prior=milky_way, sampler=sampler, double=double) for double in (False, True)
+    )
+    assert double.tree["posterior"]["teff"].dtype == np.float32
+    assert double.tree.attrs["double"] == "True"
+    assert np.all(double.flags == single.flags)
+    for name in ("teff", "logg", "feh", "distance_modulus", "reddening"):
+        shift = np.asarray(double.summary()[f"{name}_mean"] - single.summary()[f"{name}_mean"], float)
+        assert np.all(np.abs(shift) < 5 * np.asarray(single.summary()[f"{name}_std"], float) * np.sqrt(2 / 400)), name
+    assert np.all(np.isfinite(double.posterior_predictive()["magnitude"].values[..., :3, :]))

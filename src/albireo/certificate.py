@@ -155,7 +155,7 @@ def information(
     """What the data say of every label: ∫ p(x | data) log [p(x | data) / p(x)] dx [nat].
 
     The posterior's entropy from the spacings of its sorted draws (Vasicek 1976, JRSS B 38, 54, with the correction of
-    their mean logarithm), the prior's density by a kernel estimate: right to about a tenth where the prior is not small.
+    their mean logarithm), the prior's density by a kernel estimate: right to a tenth where the prior is not small.
     """
     some = draws[:: max(len(draws) // _NUM_INFORMATION_DRAWS, 1)]
     x = np.sort(np.moveaxis(some, 0, -1), axis=-1)

@@ -38,6 +38,7 @@ def infer(
     sampler: Sampler | str = "nuts",
     spread: bool = False,
     outliers: float = 0.0,
+    double: bool = False,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Posterior:
@@ -52,6 +53,8 @@ def infer(
             posteriors of stars unlike most training stars and takes longer.
         outliers: the share of magnitudes that are wrong: with it, any one magnitude of a star may be an outlier, and
             `outlier_probability` says which. It takes about four times as long.
+        double: sample in double precision. Single precision moves means by less than a thousandth of their standard
+            deviations (`benchmarks.precision`).
         seed: of all random numbers; a star's own seed comes from this and its row, whatever stars are beside it.
         progress: called with the number of stars just done.
 
@@ -79,9 +82,22 @@ def infer(
     if getattr(prior, "depends_on_position", False) and np.any(np.isnan(catalog.glon)):
         warnings.warn("stars without a sky position get the prior's average over the sky.", stacklevel=2)
     problem = Problem(model, prior)
-    batch = _sample_all(problem, sampler, catalog, outliers, seed, progress or _silent)
-    metadata = {"sampler": repr(sampler), "seed": seed, "outliers": outliers}
+    with jax.enable_x64(double):
+        in_precision = in_double(problem) if double else problem
+        batch = _sample_all(in_precision, sampler, catalog, outliers, seed, progress or _silent)
+    # Draws are kept, and what is derived of them made, in single precision: 1e-7 of a magnitude.
+    batch = jax.tree.map(lambda a: a.astype(np.float32) if a.dtype == np.float64 else a, batch)
+    metadata = {"sampler": repr(sampler), "seed": seed, "outliers": outliers, "double": str(double)}
     return Posterior.from_batch(batch, catalog, problem, metadata)
+
+
+def in_double(problem: Problem) -> Problem:
+    """The same in double precision, within `jax.enable_x64`."""
+    return jax.tree.map(lambda a: jnp.asarray(a, jnp.float64) if eqx.is_inexact_array(a) else a, problem)
+
+
+def _dtype(problem: Problem) -> np.dtype:
+    return np.dtype(problem.model.label_median.dtype)
 
 
 def _silent(done: int) -> None:
@@ -180,7 +196,8 @@ def _sample(
 
     def run(index: Int[np.ndarray, " batch"]) -> Batch:
         padded = np.resize(index, size)
-        batch = sampler.run(problem, look, jax.tree.map(lambda a: a[padded], stars), keys[padded])
+        with jax.enable_x64(_dtype(problem) == np.float64):  # which every thread is told for itself
+            batch = sampler.run(problem, look, jax.tree.map(lambda a: a[padded], stars), keys[padded])
         batch = jax.tree.map(lambda a: np.asarray(a)[: len(index)], batch)
         progress(len(index))
         return batch
@@ -193,14 +210,14 @@ def _sample(
 
 
 def _stars(problem: Problem, catalog: Catalog) -> Star:
-    return Star.from_catalog(catalog, scatter=problem.model.scatter)
+    return Star.from_catalog(catalog, _dtype(problem), scatter=problem.model.scatter)
 
 
 def _suspect(problem: Problem, look: FirstLook, catalog: Catalog, outliers: float) -> Hypotheses:
     """Every star under the likeliest hypotheses about its magnitudes, by the first look; some stars at a time."""
     chosen = []
     for index in _split(np.arange(len(catalog)), _NUM_SUSPECTED):
-        every = hypotheses(catalog[index], problem.model.scatter, outliers)
+        every = hypotheses(catalog[index], problem.model.scatter, outliers, _dtype(problem))
         padded = jax.tree.map(lambda a: jnp.asarray(np.resize(a, (_NUM_SUSPECTED, *a.shape[1:]))), every)
         score = np.asarray(_score_hypotheses(problem, look, padded))[: len(index)]
         chosen.append(choose(every, score))

@@ -35,6 +35,7 @@ def infer_command(
     outliers: Annotated[
         float, typer.Option(help="Share of magnitudes that may be wrong, such as 0.01; allows for one a star.")
     ] = 0.0,
+    double: Annotated[bool, typer.Option("--double", help="Sample in double precision.")] = False,
     draws: Annotated[bool, typer.Option("--draws", help="Write the draws of any number of stars.")] = False,
     compressed: Annotated[
         bool, typer.Option("--compressed", help="Write compressed.parquet, 380 bytes a star to draw from.")
@@ -61,7 +62,7 @@ def infer_command(
     problem, described = load_problem(model, prior, sampler)
     changes = {"without": without or [], "error_floor": error_floor, "floor_in_errors": floor_in_errors}
     prepare = partial(_prepare_stars, **changes)
-    options = {"spread": spread, "outliers": outliers}
+    options = {"spread": spread, "outliers": outliers, "double": double}
     settings = {**described, "seed": seed, **changes, **options}
     if input_path.is_dir():
         from albireo.scale.hats import infer_hats

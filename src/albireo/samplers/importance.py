@@ -9,6 +9,7 @@ from jaxtyping import PRNGKeyArray
 from albireo.likelihood import Star
 from albireo.outliers import Hypotheses
 from albireo.samplers.base import Batch, Problem, Sampler, at_least
+from albireo.samplers.nested import Nested
 from albireo.samplers.nuts import NUTS
 from albireo.samplers.proposal import FirstLook, propose_batch, refit_batch
 from albireo.samplers.weights import weigh_batch
@@ -22,7 +23,7 @@ class Importance:
         num_samples: weighted draws per star.
         num_refits: how often the mixture is fitted anew to weighted draws from it, which some stars need.
         escalate: whether a star of k̂ above 0.7 or an effective sample below 400 goes on by itself to refits and four
-            times as many draws, then to NUTS.
+            times as many draws, then to NUTS, then to nested sampling.
         batch_size: stars sampled together.
     """
 
@@ -44,7 +45,7 @@ class Importance:
         if not self.escalate:
             return ()
         more = replace(self, num_samples=4 * self.num_samples, num_refits=3, escalate=False)
-        return (more, NUTS().long())
+        return (more, NUTS().long(), Nested())
 
     def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars; the draws of each form one chain."""

@@ -31,27 +31,31 @@ _LOWEST = -1e30
 
 @dataclass(frozen=True)
 class Nested:
-    """Static nested sampling (Skilling 2004; Speagle 2020, MNRAS 493, 3132).
+    """Nested sampling (Skilling 2004; Speagle 2020, MNRAS 493, 3132).
 
     Attributes:
-        num_live: live points.
+        num_live: live points; of dynamic sampling, at first.
         num_samples: equally weighted draws kept.
+        dynamic: whether live points are added where the posterior is, rather than being as many everywhere.
+        max_calls: of the posterior density; a star that needs more is flagged as not converged.
         dlogz: stops when the evidence left among the live points is below this [nat].
         batch_size: stars between two reports of progress; they are sampled one by one.
     """
 
     num_live: int = 500
     num_samples: int = 2000
+    dynamic: bool = False
+    max_calls: int = 200_000
     dlogz: float = 0.01
     batch_size: int = 1
 
     def __post_init__(self) -> None:
-        at_least(self, num_live=50, num_samples=4, batch_size=1)
+        at_least(self, num_live=50, num_samples=4, max_calls=1000, batch_size=1)
 
     @property
     def engine(self) -> str:
         """What the summary calls it."""
-        return "nested"
+        return "nested-dynamic" if self.dynamic else "nested"
 
     def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars, one after the other."""
@@ -74,13 +78,14 @@ class Nested:
             value = float(_log_target(structure, leaves, x.astype(look.x.dtype)))
             return max(value, _LOWEST) if np.isfinite(value) else _LOWEST
 
-        # dynesty's NestedSampler makes its object in __new__, which type checkers do not follow.
-        make: Any = dynesty.NestedSampler
+        # dynesty's samplers make their objects in __new__, which type checkers do not follow.
+        make: Any = dynesty.DynamicNestedSampler if self.dynamic else dynesty.NestedSampler
         sampler = make(log_likelihood, lambda u: low + (high - low) * u, low.size, nlive=self.num_live, rstate=rng)
+        stop = {"dlogz_init" if self.dynamic else "dlogz": self.dlogz, "maxcall": self.max_calls}
         with warnings.catch_warnings():
             # A curved posterior makes dynesty warn that its ellipsoids grow large: slower, not wrong.
             warnings.simplefilter("ignore", UserWarning)
-            sampler.run_nested(dlogz=self.dlogz, print_progress=False)
+            sampler.run_nested(**stop, print_progress=False)
         results = sampler.results
         # The box has the uniform density 1/volume; its inverse makes the evidence that of the normalised prior.
         log_volume = np.sum(np.log(high - low))
@@ -93,7 +98,7 @@ class Nested:
             "log_evidence": results.logz[-1] + log_volume,
             "log_evidence_err": results.logzerr[-1],
             "ess_kish": ess_kish,
-            "converged": ess_kish > flags.MIN_ESS,
+            "converged": (ess_kish > flags.MIN_ESS) & (np.sum(results.ncall) < self.max_calls),
         }
         draw_stats = {"lp": results.logl[chosen][None]}
         return Batch(jax.tree.map(lambda a: np.asarray(a)[None], draws), None, draw_stats, star_stats)

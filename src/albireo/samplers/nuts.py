@@ -24,6 +24,7 @@ from albireo.model.mixture import GaussianMixture
 from albireo.outliers import Hypotheses
 from albireo.samplers.base import Batch, Problem, Sampler, at_least, complete_batch
 from albireo.samplers.convergence import judge_chains
+from albireo.samplers.nested import Nested
 from albireo.samplers.proposal import FirstLook, propose_batch, refit_batch
 from albireo.samplers.weights import weigh_batch
 
@@ -46,7 +47,7 @@ class NUTS:
             and with them hardly a transition diverges.
         num_refits: how often the mixture is fitted anew to weighted draws from it, which some stars need.
         escalate: whether a star with r̂ above 1.01, an effective sample below 400 or a divergent transition goes on by
-            itself to longer chains of shorter steps.
+            itself to longer chains of shorter steps, then to nested sampling.
         batch_size: stars sampled together.
     """
 
@@ -83,7 +84,7 @@ class NUTS:
 
     def fallbacks(self) -> tuple[Sampler, ...]:
         """What a star goes on to whose chains cannot be trusted."""
-        return (self.long(),) if self.escalate else ()
+        return (self.long(), Nested()) if self.escalate else ()
 
     def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars."""
