@@ -13,11 +13,11 @@ WIDTHS = {"teff": 60.0, "logg": 0.1, "feh": 0.15, "distance_modulus": 0.1, "redd
 CHAINS, DRAWS = 4, 120
 
 
-def made_up_posterior(problem, catalog: Catalog, seed: int = 0) -> Posterior:
+def made_up_posterior(problem, catalog: Catalog, truths=TRUTHS, seed: int = 0) -> Posterior:
     """Draws about the true values of `stars.simulate`, independent, as if four chains had made them."""
     rng = np.random.default_rng(seed)
     catalog, num = catalog.select_bands(problem.model.bands), len(catalog)
-    truths = np.array([[*theta, mu, e] for theta, mu, e in (TRUTHS[i % len(TRUTHS)] for i in range(num))])
+    truths = np.array([[*theta, mu, e] for theta, mu, e in (truths[i % len(truths)] for i in range(num))])
     noise = rng.normal(size=(num, CHAINS, DRAWS, 5)) * list(WIDTHS.values())
     values = dict(zip(WIDTHS, np.moveaxis(truths[:, None, None] + noise, -1, 0), strict=True))
     values["reddening"] = np.abs(values["reddening"])
@@ -57,8 +57,10 @@ def made_up_posterior(problem, catalog: Catalog, seed: int = 0) -> Posterior:
     return Posterior(tree, problem)
 
 
-def write_run(folder, problem, catalog: Catalog, settings: dict, *, keep_draws: bool = True) -> Posterior:
+def write_run(
+    folder, problem, catalog: Catalog, settings: dict, *, truths=TRUTHS, keep_draws: bool = True
+) -> Posterior:
     """A run's folder as `albireo infer` leaves it, with such a posterior."""
-    posterior = made_up_posterior(problem, catalog)
+    posterior = made_up_posterior(problem, catalog, truths)
     infer_in_chunks(catalog, lambda stars: posterior[stars.row], folder, settings, keep_draws=keep_draws)
     return posterior

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from albireo import Catalog, Importance, UserError, figures, infer
+from albireo import Catalog, UserError, figures
+from albireo.samplers import Problem
+from made_up import made_up_posterior
 from stars import PLANET_HOSTS
 
 N_STAR = 3
@@ -17,9 +19,7 @@ def hosts():
 
 @pytest.fixture(scope="module")
 def posterior(model, milky_way, hosts):
-    return infer(
-        hosts, model=model, prior=milky_way, sampler=Importance(num_samples=2000, escalate=False, batch_size=4), seed=1
-    )
+    return made_up_posterior(Problem(model, milky_way), hosts)
 
 
 def drawn_texts(figure):
