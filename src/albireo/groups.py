@@ -92,6 +92,16 @@ def draws_of(group: xr.Dataset, labels: tuple[str, ...]) -> Draws:
     return Draws(theta, np.asarray(drawn["distance_modulus"]), np.asarray(drawn["reddening"]))
 
 
+def by_measurement(log_likelihood: xr.Dataset, observed: xr.Dataset) -> xr.Dataset:
+    """The log-likelihood of every magnitude that was measured, of stars that were sampled, in one row."""
+    magnitude = log_likelihood[["magnitude"]].transpose("chain", "draw", "star", "band")
+    used = np.isfinite(observed["magnitude"].transpose("star", "band").values)
+    used &= np.isfinite(magnitude["magnitude"].values[0, 0])
+    row = magnitude.stack(measurement=("star", "band")).isel(measurement=np.flatnonzero(used))
+    row = row.reset_index("measurement").rename(star="measured_star", band="measured_band")
+    return row.assign_coords(measurement=np.arange(row.sizes["measurement"]))
+
+
 def arviz_version() -> int:
     """The first number of the installed ArviZ's version."""
     import arviz as az

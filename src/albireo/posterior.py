@@ -15,7 +15,7 @@ from albireo import flags
 from albireo.catalog import Catalog
 from albireo.certificate import certify
 from albireo.errors import UserError
-from albireo.groups import as_arviz, catalog_of, data_groups, dataset, draws_of, star_index
+from albireo.groups import as_arviz, by_measurement, catalog_of, data_groups, dataset, draws_of, star_index
 from albireo.likelihood import (
     Star,
     log_likelihood_each_band,
@@ -184,7 +184,7 @@ class Posterior:
         parallax = parallax + rng.normal(size=parallax.shape) * parallax_err[:, None, None]
         dims = ("star", "chain", "draw")
         group = xr.Dataset(
-            {"magnitude": ((*dims, "band"), mag), "parallax": (dims, parallax)},
+            {"magnitude": ((*dims, "band"), mag, {"units": "mag"}), "parallax": (dims, parallax, {"units": "mas"})},
             coords={name: self.tree["posterior"][name] for name in dims} | {"band": self.tree["observed_data"]["band"]},
         )
         return group.transpose("chain", "draw", "star", "band")
@@ -192,12 +192,19 @@ class Posterior:
     def to_arviz(self, *, posterior_predictive: bool = False) -> Any:
         """What the installed ArviZ works on: an `xarray.DataTree` (ArviZ ≥ 1) or an `InferenceData` (ArviZ 0.x).
 
+        Bands that no star was measured in are left out. `az.loo` and `az.compare` need a single variable without gaps, so
+        `log_likelihood` here has that of the magnitudes alone, over `measurement`, each with its star and band.
+
         Args:
             posterior_predictive: add the group of that name.
         """
         groups = self._groups()
         if posterior_predictive:
             groups["posterior_predictive"] = self.posterior_predictive()
+        if "log_likelihood" in groups:
+            groups["log_likelihood"] = by_measurement(groups["log_likelihood"], groups["observed_data"])
+        measured = np.isfinite(groups["observed_data"]["magnitude"]).any("star").values
+        groups = {name: group.isel(band=measured, missing_dims="ignore") for name, group in groups.items()}
         return as_arviz(groups, self.tree.attrs)
 
     def reweight(self, prior: Prior | str | Path) -> "Posterior":
