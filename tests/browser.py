@@ -29,11 +29,11 @@ class Page:
         )
 
     def open(self, url: str, width: int = 1400, height: int = 1000) -> float:
-        """Open a page; returns the seconds until it was loaded and its script had run."""
+        """Open a page; returns the seconds until it says that it is ready."""
         self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         start = time.monotonic()
         self._call("Page.navigate", url=url)
-        self.wait("document.readyState === 'complete' && document.getElementById('star-name').textContent !== ''")
+        self.wait("document.body?.dataset.ready === 'true'")
         return time.monotonic() - start
 
     def run(self, expression: str):

@@ -81,7 +81,7 @@ def test_the_page_needs_no_other_file(place):
 def test_names_cannot_end_the_data_or_begin_a_tag(place):
     page = without_plotly(html_of(place))
     assert data_of(page)["stars"] == NAMES
-    assert page.count("<script") == page.count("</script>") == 4
+    assert page.count("<script") == page.count("</script>") == 5
     assert "alert(1)</" not in page
     assert json_in_html({"a": "</script>&\u2028"}) == '{"a":"\\u003c/script\\u003e\\u0026\\u2028"}'
 

@@ -2,7 +2,7 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
-const NUM_ROWS = 50;
+const NUM_ROWS = 25;
 
 // What is shown: stars in the table's order, those that pass the filter, and the one that was chosen.
 const state = { order: data.stars.map((_, i) => i), shown: [], page: 0, sort: null, rising: true, star: -1 };
@@ -133,13 +133,14 @@ function layout(extra) {
 function axis(title, extra = {}) {
   return {
     title: { text: title, standoff: 4 }, gridcolor: color("soft"), linecolor: color("line"), zeroline: false, showline: true,
-    mirror: true, ticks: "outside", tickcolor: color("line"), ticklen: 4, ...extra,
+    mirror: true, ticks: "outside", tickcolor: color("line"), ticklen: 4, exponentformat: "none", ...extra,
   };
 }
 
 const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false };
 
 function drawDiagrams() {
+  if (!window.Plotly) return;
   const shown = new Set(state.shown);
   for (const [id, diagram] of Object.entries(DIAGRAMS)) {
     if (!diagram.x || !diagram.y) {
@@ -147,11 +148,12 @@ function drawDiagrams() {
       continue;
     }
     const feh = variable("feh")?.middle;
+    const [low, high] = feh ? middleOf(feh) : [];
     const points = {
       x: diagram.x, y: diagram.y, text: data.stars.map(plain), hovertemplate: "%{text}<br>%{x}, %{y}<extra></extra>",
       mode: "markers", type: "scatter",
       marker: {
-        size: data.stars.length > 1500 ? 4 : 6, color: feh ?? color("blue"), colorscale: "Cividis", line: { color: color("faint"), width: 0.5 },
+        size: data.stars.length > 1500 ? 4 : 6, color: feh ?? color("blue"), colorscale: "Cividis", cmin: low, cmax: high, line: { color: color("faint"), width: 0.5 },
         symbol: data.flags.map((value) => (value ? "x" : "circle")),
         opacity: data.stars.map((_, i) => (shown.has(i) ? 0.9 : 0.08)),
         colorbar: feh && { title: { text: "[Fe/H]", side: "right" }, thickness: 10, outlinewidth: 0 },
@@ -164,6 +166,12 @@ function drawDiagrams() {
       annotations: reddeningArrow(diagram), uirevision: id,
     }), CONFIG);
   }
+}
+
+// The 2nd and 98th percentiles: a few strange stars do not take all the colours.
+function middleOf(values) {
+  const sorted = values.filter((value) => value !== null).sort((a, b) => a - b);
+  return [0.02, 0.98].map((share) => sorted[Math.round(share * (sorted.length - 1))]);
 }
 
 function chosenPoint(diagram) {
@@ -192,6 +200,7 @@ function reddeningArrow({ arrow, locus, x, y }) {
 }
 
 function markChosen() {
+  if (!window.Plotly) return;
   for (const [id, diagram] of Object.entries(DIAGRAMS)) {
     if (!diagram.x || !diagram.y) continue;
     const { x, y } = chosenPoint(diagram);
@@ -232,6 +241,12 @@ function choose(i) {
 }
 
 function drawStar() {
+  drawWords();
+  drawCorner(state.star);
+  drawSed(state.star);
+}
+
+function drawWords() {
   const i = state.star;
   byId("star-name").textContent = data.stars[i];
   byId("certificate").textContent = data.certificates[i];
@@ -246,15 +261,13 @@ function drawStar() {
     return row;
   });
   byId("summary").tBodies[0].replaceChildren(...rows);
-  drawCorner(i);
-  drawSed(i);
 }
 
 function drawOr(id, missing, draw) {
   byId(`${id}-missing`).hidden = !missing;
   byId(`${id}-missing`).textContent = missing;
   byId(id).hidden = Boolean(missing);
-  if (!missing) draw();
+  if (!missing && window.Plotly) draw();
 }
 
 // Draws of a star, an array a variable: 16-bit steps between the least and the greatest.
@@ -338,18 +351,28 @@ function redraw() {
   drawStar();
 }
 
-drawHead();
-state.shown = state.order;
-state.star = Math.max(data.corner.place.findIndex((place) => place >= 0), 0);
-drawTable();
-drawDiagrams();
-Object.entries(DIAGRAMS).forEach(([id, diagram]) => listen(id, diagram));
-byId("filter").addEventListener("input", filter);
-byId("filter").addEventListener("reset", () => setTimeout(filter));
-byId("filter").addEventListener("submit", (event) => event.preventDefault());
-byId("page-back").addEventListener("click", () => turnPage(-1));
-byId("page-on").addEventListener("click", () => turnPage(1));
-byId("star-back").addEventListener("click", () => chooseNext(-1));
-byId("star-on").addEventListener("click", () => chooseNext(1));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-drawStar();
+// The table and the words are there at once; what plotly draws follows when it is loaded.
+function begin() {
+  drawHead();
+  state.shown = state.order;
+  state.star = Math.max(data.corner.place.findIndex((place) => place >= 0), 0);
+  drawTable();
+  drawWords();
+  byId("filter").addEventListener("input", filter);
+  byId("filter").addEventListener("reset", () => setTimeout(filter));
+  byId("filter").addEventListener("submit", (event) => event.preventDefault());
+  byId("page-back").addEventListener("click", () => turnPage(-1));
+  byId("page-on").addEventListener("click", () => turnPage(1));
+  byId("star-back").addEventListener("click", () => chooseNext(-1));
+  byId("star-on").addEventListener("click", () => chooseNext(1));
+}
+
+function beginCharts() {
+  drawDiagrams();
+  drawStar();
+  Object.entries(DIAGRAMS).forEach(([id, diagram]) => listen(id, diagram));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  document.body.dataset.ready = "true";
+}
+
+begin();
