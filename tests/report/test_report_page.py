@@ -156,6 +156,7 @@ def names_in_table(page):
     return page.run("[...document.querySelectorAll('#table tbody th')].map((each) => each.textContent)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("diagram", ["kiel", "color"])
 def test_a_click_on_a_point_shows_that_star(opened, diagram):
     for index in (1, 5):
@@ -172,6 +173,7 @@ def test_a_click_on_a_point_shows_that_star(opened, diagram):
         assert opened.run("document.querySelectorAll('#sed .point').length") > 10
 
 
+@pytest.mark.slow
 def test_names_stay_text(opened):
     assert names_in_table(opened) == NAMES
     for index, name in enumerate(NAMES):
@@ -181,6 +183,7 @@ def test_names_stay_text(opened):
     assert opened.run("document.getElementById('kiel').data[1].text[3]").startswith("&lt;a href")
 
 
+@pytest.mark.slow
 def test_sorting_turns_the_table_and_says_so(opened):
     order = [opened.run("document.querySelectorAll('#table thead button')[1].click()") or names_in_table(opened)]
     assert opened.run("document.querySelectorAll('#table thead th')[1].getAttribute('aria-sort')") == "ascending"
@@ -191,6 +194,7 @@ def test_sorting_turns_the_table_and_says_so(opened):
     assert order == [expected, expected[::-1]]
 
 
+@pytest.mark.slow
 def test_filters_by_name_flag_and_number(opened):
     def filtered(**values):
         opened.run("document.getElementById('filter').reset()")
@@ -209,6 +213,7 @@ def test_filters_by_name_flag_and_number(opened):
     assert len(filtered()) == len(NAMES)
 
 
+@pytest.mark.slow
 def test_everything_is_reached_by_keys(opened):
     opened.run("document.getElementById('kiel').focus()")
     opened.run("choose(0)")
@@ -227,6 +232,7 @@ def test_everything_is_reached_by_keys(opened):
     assert opened.run(f"[...{controls}].every((each) => each.tabIndex >= 0)")
 
 
+@pytest.mark.slow
 def test_a_dark_page_is_legible(opened):
     paper, ink = "getComputedStyle(document.body).backgroundColor", "getComputedStyle(document.body).color"
     light = opened.run(paper), opened.run(ink)
@@ -252,6 +258,7 @@ def contrast(one, other):
     return (bright + 0.05) / (dark + 0.05)
 
 
+@pytest.mark.slow
 def test_without_draws_the_panels_say_so(page, place):
     page.problems.clear()
     page.open((place / "summary" / "report.html").as_uri())
