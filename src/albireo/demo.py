@@ -59,7 +59,7 @@ def run_demo(output: Path, num_stars: int, progress: Callable[[int], None]) -> N
     posterior, summary = posteriors[0], posteriors[0].summary()
     for line in (*comparison(summary, catalog), "", *agreement(summary, catalog)):
         typer.echo(line)
-    figures.kiel_diagram(summary, catalog.to_table()).savefig(output / "kiel.png", dpi=150)
+    figures.kiel_diagram(summary, catalog.to_table()).savefig(output / "kiel.png", dpi=250)
     star = _star_to_show(summary)
     truth = dict(zip(catalog.labels, catalog.theta[star], strict=True))
     corner = figures.corner(posterior, star, truth, figures.draw_from_prior(posterior, star))

@@ -31,6 +31,8 @@ from albireo.model.domain import KernelDomain
 # Colours that most diagrams are drawn in, those that tell temperatures apart best first.
 _COLORS = (("gaia_bp", "gaia_rp"), ("ps1_g", "ps1_i"), ("gaia_g", "2mass_ks"), ("2mass_j", "2mass_ks"))
 _MAX_LOCUS = 4000
+# So many stars are drawn small.
+_MANY = 500
 _REDDENINGS = np.array([0.05, 0.1, 0.2, 0.5, 1.0, 2.0])
 
 
@@ -50,7 +52,8 @@ def kiel_diagram(summary: Any, reference: Any = None) -> Figure:
     if reference is not None:
         check_same_stars(len(teff[0]), reference, "reference")
         _join_published(axes, teff[0], logg[0], column(reference, "teff"), column(reference, "logg"))
-    axes.errorbar(teff[0], logg[0], xerr=teff[1], yerr=logg[1], fmt="none", ecolor=GRAY, elinewidth=0.4, zorder=2)
+    width = _bar_width(len(teff[0]))
+    axes.errorbar(teff[0], logg[0], xerr=teff[1], yerr=logg[1], fmt="none", ecolor=GRAY, elinewidth=width, zorder=2)
     _scatter_by_feh(figure, axes, summary, teff[0], logg[0], feh[0])
     axes.set(xlabel=axis_label("teff", "K"), ylabel=axis_label("logg", "dex"))
     axes.invert_xaxis()
@@ -80,7 +83,8 @@ def color_magnitude(summary: Any, catalog: Catalog, model: StellarModel) -> Figu
     color, magnitude = mag[:, blue] - mag[:, red], mag[:, bright] - mu[0]
     figure, axes = one_column(3.2)
     _draw_locus(axes, model, (blue, red, bright))
-    axes.errorbar(color, magnitude, yerr=mu[1][::-1], fmt="none", ecolor=GRAY, elinewidth=0.4, zorder=2)
+    width = _bar_width(len(color))
+    axes.errorbar(color, magnitude, yerr=mu[1][::-1], fmt="none", ecolor=GRAY, elinewidth=width, zorder=2)
     _scatter_by_feh(figure, axes, summary, color, magnitude, median_and_interval(summary, "feh")[0])
     names = model.bands[blue], model.bands[red]
     axes.set(xlabel=f"{band_text(*names)} [mag]", ylabel=f"{band_text(model.bands[bright])} − distance modulus [mag]")
@@ -105,7 +109,7 @@ def sightline(summary: Any) -> Figure:
         raise UserError("no star has a distance and a reddening, so there is nothing to draw; see their flags.")
     figure, axes = one_column(2.6)
     flagged = column(summary, "flags") != 0
-    width = 0.7 if known.sum() < 500 else 0.3
+    width = 1.5 * _bar_width(len(known))
     for chosen, color, label in ((known & flagged, GRAY, "flagged"), (known & ~flagged, BLUE, "not flagged")):
         if chosen.any():
             x, y = ((value[chosen], interval[:, chosen]) for value, interval in (distance, reddening))
@@ -209,11 +213,16 @@ def _join_published(axes, teff, logg, published_teff, published_logg) -> None:
     )
 
 
+def _bar_width(num: int) -> float:
+    """Of an interval's bar [pt]: thin where many would hide the points."""
+    return 0.4 if num < _MANY else 0.2
+
+
 def _scatter_by_feh(figure: Figure, axes, summary: Any, x, y, feh: Float[np.ndarray, " star"]) -> None:
     """Points coloured by metallicity; flagged stars are crosses."""
     low, high = np.nanpercentile(feh, [2, 98]) if np.isfinite(feh).any() else (0, 1)
     flagged = column(summary, "flags") != 0
-    size = 14 if len(feh) < 500 else 5
+    size = 14 if len(feh) < _MANY else 5
     points = None
     for chosen, marker, label in ((~flagged, "o", "albireo"), (flagged, "X", "albireo, flagged")):
         if chosen.any():
