@@ -18,6 +18,7 @@ def made_up_posterior(problem, catalog: Catalog, truths=TRUTHS, seed: int = 0) -
     rng = np.random.default_rng(seed)
     catalog, num = catalog.select_bands(problem.model.bands), len(catalog)
     truths = np.array([[*theta, mu, e] for theta, mu, e in (truths[i % len(truths)] for i in range(num))])
+    truths[catalog.n_bands == 0] = np.nan  # as for a star that could not be sampled
     noise = rng.normal(size=(num, CHAINS, DRAWS, 5)) * list(WIDTHS.values())
     values = dict(zip(WIDTHS, np.moveaxis(truths[:, None, None] + noise, -1, 0), strict=True))
     values["reddening"] = np.abs(values["reddening"])
@@ -31,7 +32,7 @@ def made_up_posterior(problem, catalog: Catalog, truths=TRUTHS, seed: int = 0) -
         "chi2": rng.chisquare(8, num),
         "n_bands": catalog.n_bands,
         "engine": np.full(num, "nuts"),
-        "flags": np.where(np.arange(num) % 3 == 2, 64, 0),
+        "flags": np.where(catalog.n_bands == 0, 1, np.where(np.arange(num) % 3 == 2, 64, 0)),
     }
     groups = {
         "posterior": dataset(values, dims, catalog).transpose("chain", "draw", "star"),

@@ -203,7 +203,7 @@ class Posterior:
             groups["posterior_predictive"] = self.posterior_predictive()
         if "log_likelihood" in groups:
             groups["log_likelihood"] = by_measurement(groups["log_likelihood"], groups["observed_data"])
-        measured = np.isfinite(groups["observed_data"]["magnitude"]).any("star").values
+        measured = np.isfinite(groups["observed_data"]["magnitude"].transpose("star", "band").values).any(axis=0)
         groups = {name: group.isel(band=measured, missing_dims="ignore") for name, group in groups.items()}
         return as_arviz(groups, self.tree.attrs)
 

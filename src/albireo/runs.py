@@ -151,7 +151,9 @@ class Run:
         Raises:
             UserError: the input is not where it was, or has changed since.
         """
-        setting = self.settings.get("input", {})
+        setting = self.settings.get("input")
+        if not setting:
+            raise UserError(f"{self.folder} does not say which table it was inferred from; infer that table again.")
         path = Path(setting.get("path", setting.get("name", "")) if isinstance(setting, dict) else setting)
         if not path.is_file():
             raise UserError(

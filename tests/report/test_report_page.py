@@ -120,6 +120,25 @@ def test_a_sample_is_said_to_be_one(place, tmp_path, capsys):
     assert "2 of 6 stars" in capsys.readouterr().out
 
 
+@pytest.fixture(scope="module")
+def with_a_failure(problem, tmp_path_factory):
+    """A run one star of which has no magnitude, whose input nobody knows."""
+    folder = tmp_path_factory.mktemp("failure") / "run"
+    catalog = simulate(problem.model)
+    catalog.mag[1] = catalog.mag_err[1] = np.nan
+    write_run(folder, problem, catalog, {})
+    assert cli.run(["report", str(folder)]) == 0
+    return folder
+
+
+def test_a_star_without_a_posterior_has_a_row_and_no_draws(with_a_failure):
+    data = data_of((with_a_failure / "report.html").read_text(encoding="utf-8"))
+    assert data["variables"][0]["middle"][1] is None
+    assert data["corner"]["place"] == [0, -1, 1]
+    assert data["certificates"][1].startswith("There is no posterior")
+    assert "does not say what model and prior" in data["sed"]
+
+
 def test_mistakes_are_said_in_a_sentence(place, tmp_path, capsys):
     for arguments, message in (
         ([tmp_path], "holds no summary.parquet"),
@@ -265,4 +284,16 @@ def test_without_draws_the_panels_say_so(page, place):
     assert "--draws" in page.run("document.getElementById('corner-missing').textContent")
     assert page.run("document.getElementById('corner').hidden")
     assert page.run("document.getElementById('certificate').textContent").startswith("All chains agree")
+    assert page.problems == []
+
+
+@pytest.mark.slow
+def test_a_star_without_a_posterior_is_shown_as_such(page, with_a_failure):
+    page.problems.clear()
+    page.open((with_a_failure / "report.html").as_uri())
+    page.run("choose(1)")
+    assert page.run("document.getElementById('corner-missing').textContent") == "This star has no posterior."
+    assert "–" in page.run("document.querySelector('#table tr[aria-current]').textContent")
+    page.run("choose(2)")
+    assert page.run("document.getElementById('corner-missing').hidden")
     assert page.problems == []

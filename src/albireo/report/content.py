@@ -23,6 +23,7 @@ _BYTES_OF_DRAWS, _MAX_DRAWS = 12_000_000, 600
 _MAX_LOCUS = 1200
 _DIGITS = {"teff": 0, "distance": 0, "chi2": 1} | dict.fromkeys(("logg", "feh", "distance_modulus"), 2)
 _DERIVED = ("distance_modulus", "reddening", "distance", "extinction")
+_WITHOUT_POSTERIOR = "This star has no posterior."
 _WITHOUT_DRAWS = "This run kept no draws of this star: infer the stars again with --draws to see them here."
 
 
@@ -36,6 +37,7 @@ def stars_of_run(run: Run) -> tuple[dict[str, Any], bytes]:
     content = {
         "stars": [str(star) for star in summary["star"]],
         "flags": summary["flags"].tolist(),
+        "withoutPosterior": _WITHOUT_POSTERIOR,
         "flagNames": [[bit, name, text] for bit, name, text in describe_flags()],
         "variables": [_variable(summary, name) for name in variables],
         "columns": [_column(summary, name) for name in ("chi2", "n_bands", "engine") if name in summary],

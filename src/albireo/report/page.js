@@ -263,7 +263,10 @@ function drawWords() {
   byId("summary").tBodies[0].replaceChildren(...rows);
 }
 
-function drawOr(id, missing, draw) {
+// A chart, or a sentence that says why there is none.
+function drawOr(id, reason, draw) {
+  const sampled = data.variables[0].middle[state.star] !== null;
+  const missing = sampled ? reason : data.withoutPosterior;
   byId(`${id}-missing`).hidden = !missing;
   byId(`${id}-missing`).textContent = missing;
   byId(id).hidden = Boolean(missing);
