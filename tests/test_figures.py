@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from albireo import Catalog, Importance, UserError, figures, infer
+from albireo import Catalog, UserError, figures
+from albireo.samplers import Problem
+from made_up import made_up_posterior
 from stars import PLANET_HOSTS
 
 N_STAR = 3
@@ -17,7 +19,7 @@ def hosts():
 
 @pytest.fixture(scope="module")
 def posterior(model, milky_way, hosts):
-    return infer(hosts, model=model, prior=milky_way, sampler=Importance(escalate=False, batch_size=4), seed=1)
+    return made_up_posterior(Problem(model, milky_way), hosts)
 
 
 def drawn_texts(figure):
@@ -79,7 +81,7 @@ def test_kiel_diagram_refuses_other_stars(posterior, hosts):
 
 def test_corner_marks_truth_and_prior_and_names_units(posterior, hosts):
     truth = dict(zip(hosts.labels, hosts.theta[1], strict=True))
-    figure = figures.corner(posterior, 1, truth, figures.draw_from_prior(posterior, 1, num_draws=2000))
+    figure = figures.corner(posterior, 1, truth, figures.draw_from_prior(posterior, 1))
     num = len(hosts.labels) + 2
     grid = np.array(figure.axes).reshape(num, num)
     labels = [axes.get_xlabel() for axes in grid[-1]]
@@ -99,7 +101,7 @@ def test_no_labels_overlap_or_leave_the_figure(posterior, hosts):
 
 
 def test_the_priors_draws_follow_the_prior_at_the_stars_position(posterior, model, milky_way):
-    draws = figures.draw_from_prior(posterior, 0, num_draws=2000)
+    draws = figures.draw_from_prior(posterior, 0)
     assert set(draws) == {*model.labels, "distance", "reddening"}
     assert all(np.isfinite(values).all() for values in draws.values())
     assert draws["reddening"].min() >= 0

@@ -162,6 +162,14 @@ def test_scatter_and_spread_correlate_the_bands(model, spread):
     expected = stats.multivariate_normal(predicted[seen], covariance).logpdf(catalog.mag[0, seen])
     star = one(stars_of(catalog, scatter=model.scatter), 0)
     assert likelihood.log_likelihood(model, star, jnp.array(theta), mu, reddening) == pytest.approx(expected, abs=0.01)
+    # Each band given all others: the joint density over that of the others.
+    single = np.asarray(likelihood.log_likelihood_each_band(model, star, jnp.array(theta), mu, reddening))
+    difference = catalog.mag[0, seen] - predicted[seen]
+    for place, band in enumerate(np.flatnonzero(seen)):
+        others = np.delete(np.arange(seen.sum()), place)
+        rest = stats.multivariate_normal(cov=covariance[np.ix_(others, others)]).logpdf(difference[others])
+        assert single[band] == pytest.approx(expected - rest, abs=0.01)
+    assert single[2] == 0
 
 
 @pytest.mark.parametrize("parallax_snr", [3.0, 100.0])

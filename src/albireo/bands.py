@@ -3,6 +3,7 @@
 A model may use any band names; these are the ones of the bundled model and of the survey readers.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 
@@ -38,3 +39,14 @@ BANDS: dict[str, Band] = {
 }
 
 DEFAULT_BANDS: tuple[str, ...] = tuple(BANDS)
+
+
+def in_order(bands: Sequence[str]) -> list[str]:
+    """Bands from blue to red; in the order given where a wavelength is not known."""
+    known = all(band in BANDS for band in bands)
+    return sorted(bands, key=lambda band: BANDS[band].wavelength) if known else list(bands)
+
+
+def band_text(*bands: str) -> str:
+    """The name of a band, or of the colour of two, as figures have it."""
+    return " − ".join(BANDS[band].label if band in BANDS else band for band in bands)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from albireo.catalog import Catalog
 from albireo.errors import UserError
+from albireo.fingerprint import fingerprint
 from albireo.flags import flag_names
 from albireo.statistics import robust_width
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from albireo.posterior import Posterior
 
+_TABLE = files("albireo") / "data" / "planet_hosts.ecsv"
 _TABLE_ROWS = 20
 _SEED = 0
 
@@ -52,11 +54,12 @@ def run_demo(output: Path, num_stars: int, progress: Callable[[int], None]) -> N
         )
         return posteriors[0]
 
-    infer_in_chunks(catalog, infer_and_keep, output, {"input": "planet_hosts.ecsv", **settings}, keep_draws=True)
+    with as_file(_TABLE) as path:
+        infer_in_chunks(catalog, infer_and_keep, output, {"input": fingerprint(path), **settings}, keep_draws=True)
     posterior, summary = posteriors[0], posteriors[0].summary()
     for line in (*comparison(summary, catalog), "", *agreement(summary, catalog)):
         typer.echo(line)
-    figures.kiel_diagram(summary, catalog.to_table()).savefig(output / "kiel.png", dpi=150)
+    figures.kiel_diagram(summary, catalog.to_table()).savefig(output / "kiel.png", dpi=250)
     star = _star_to_show(summary)
     truth = dict(zip(catalog.labels, catalog.theta[star], strict=True))
     corner = figures.corner(posterior, star, truth, figures.draw_from_prior(posterior, star))
@@ -66,7 +69,7 @@ def run_demo(output: Path, num_stars: int, progress: Callable[[int], None]) -> N
 
 def planet_hosts(num_stars: int | None = None) -> Catalog:
     """The bundled stars: planet hosts with Gaia, 2MASS and WISE photometry, parallaxes and published labels."""
-    with as_file(files("albireo") / "data" / "planet_hosts.ecsv") as path:
+    with as_file(_TABLE) as path:
         catalog = Catalog.read(path)
     if num_stars is not None and num_stars > len(catalog):
         raise UserError(f"there are {len(catalog)} bundled stars; got --stars {num_stars}, ask for that many or fewer.")

@@ -1,10 +1,15 @@
 """ArviZ's groups: draws and data of a catalogue's stars as labelled arrays, and back."""
 
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from astropy.table import Table
 
 from albireo.catalog import Catalog
+from albireo.errors import UserError
 from albireo.flags import Flag
 from albireo.samplers import Draws
 
@@ -85,3 +90,53 @@ def draws_of(group: xr.Dataset, labels: tuple[str, ...]) -> Draws:
     drawn = group.transpose("star", "chain", "draw")
     theta = np.stack([drawn[label] for label in labels], axis=-1)
     return Draws(theta, np.asarray(drawn["distance_modulus"]), np.asarray(drawn["reddening"]))
+
+
+def by_measurement(log_likelihood: xr.Dataset, observed: xr.Dataset) -> xr.Dataset:
+    """The log-likelihood of every magnitude that was measured, of stars that were sampled, in one row."""
+    magnitude = log_likelihood[["magnitude"]].transpose("chain", "draw", "star", "band")
+    used = np.isfinite(observed["magnitude"].transpose("star", "band").values)
+    used &= np.isfinite(magnitude["magnitude"].values[0, 0])
+    row = magnitude.stack(measurement=("star", "band")).isel(measurement=np.flatnonzero(used))
+    row = row.reset_index("measurement").rename(star="measured_star", band="measured_band")
+    return row.assign_coords(measurement=np.arange(row.sizes["measurement"]))
+
+
+def arviz_version() -> int:
+    """The first number of the installed ArviZ's version."""
+    import arviz as az
+
+    return int(az.__version__.split(".")[0])
+
+
+def as_arviz(groups: Mapping[str, xr.Dataset], attrs: Mapping[str, Any]) -> Any:
+    """Groups as the installed ArviZ takes them: an `xarray.DataTree` (ArviZ ≥ 1) or an `InferenceData` (ArviZ 0.x)."""
+    if arviz_version() >= 1:
+        tree = xr.DataTree.from_dict(dict(groups))
+        tree.attrs = dict(attrs)
+        return tree
+    import arviz as az
+
+    return az.InferenceData(attrs=dict(attrs), warn_on_custom_groups=False, **groups)
+
+
+# Among more names than these a search for a like one takes seconds.
+_MAX_LIKE = 20_000
+
+
+def star_index(ids: np.ndarray, star: str | int) -> int:
+    """The place of a star among others, by its id or its place.
+
+    Raises:
+        UserError: there is no such star.
+    """
+    if isinstance(star, str):
+        found = np.flatnonzero(np.asarray(ids) == star)
+        if not len(found):
+            near = get_close_matches(star, [str(each) for each in ids[:_MAX_LIKE]], 1)
+            hint = f"the nearest of {len(ids)} is" if near else f"the first of {len(ids)} is"
+            raise UserError(f"there is no star {star!r}; {hint} {str((near or ids)[0])!r}.")
+        return int(found[0])
+    if not -len(ids) <= star < len(ids):
+        raise UserError(f"there is no star number {star}; there are {len(ids)}, counted from 0.")
+    return int(star) % len(ids)

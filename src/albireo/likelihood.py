@@ -122,6 +122,37 @@ def scores(
     return solve_triangular(cholesky, score, lower=True), inverse_err / jnp.diagonal(cholesky)
 
 
+def conditional_scores(
+    model: StellarModel, star: Star, theta: Float[Array, " label"], mu: Float[Array, ""], reddening: Float[Array, ""]
+) -> tuple[Float[Array, " band"], Float[Array, " band"]]:
+    """Residual of each magnitude given all other bands, in units of its error then, and 1 / error; 0 for a missing one.
+
+    With the precision P = C⁻¹ and the residuals r these are (P r)ᵢ / √Pᵢᵢ and √Pᵢᵢ (Bürkner, Gabry & Vehtari 2021,
+    Comput. Stat. 36, 1243). They do not depend on the order of the bands.
+    """
+    whitener = star.whitener
+    if model.spread is not None:
+        directions = _spread_directions(model, star, theta)
+        cholesky = jnp.linalg.cholesky(jnp.eye(len(whitener), dtype=whitener.dtype) + directions.T @ directions)
+        whitener = solve_triangular(cholesky, whitener, lower=True)
+    residual = star.mag - model.magnitudes(theta, mu, reddening)
+    score = jnp.matmul(whitener, residual, precision="highest")
+    inverse_err = jnp.linalg.norm(whitener, axis=0)
+    known = inverse_err > 0
+    weighted = jnp.matmul(whitener.T, score, precision="highest")
+    return jnp.where(known, weighted / jnp.where(known, inverse_err, 1), 0), inverse_err
+
+
+def log_likelihood_each_band(
+    model: StellarModel, star: Star, theta: Float[Array, " label"], mu: Float[Array, ""], reddening: Float[Array, ""]
+) -> Float[Array, " band"]:
+    """Gaussian log-likelihood of each magnitude given all others; 0 for a missing one.
+
+    It is what leave-one-out cross-validation needs. Without scatter of the model it is that of `log_likelihood_bands`.
+    """
+    return _log_normal(*conditional_scores(model, star, theta, mu, reddening))
+
+
 def _spread_directions(model, star, theta) -> Float[Array, "member band"]:
     """The directions of the model's spread at these labels, in units of the star's errors."""
     return star.whiten(model.spread.directions(model.standardise(theta)).T)

@@ -15,10 +15,10 @@ from albireo import flags
 from albireo.catalog import Catalog
 from albireo.certificate import certify
 from albireo.errors import UserError
-from albireo.groups import catalog_of, data_groups, dataset, draws_of
+from albireo.groups import as_arviz, by_measurement, catalog_of, data_groups, dataset, draws_of, star_index
 from albireo.likelihood import (
     Star,
-    log_likelihood_bands,
+    log_likelihood_each_band,
     log_likelihood_parallax,
     parallax_from_distance_modulus,
     scores,
@@ -109,6 +109,34 @@ class Posterior:
             f"{', '.join(self.variables)}; {int(np.sum(self.flags > 0))} flagged>"
         )
 
+    def __getitem__(self, stars: str | int | slice | np.ndarray | list[str] | list[int]) -> "Posterior":
+        """The posterior of some of the stars: an id, a place, a slice, a mask, or several ids or places.
+
+        Raises:
+            UserError: there is no such star.
+        """
+        if isinstance(stars, str | int | np.integer):
+            index = np.array([self.index(stars if isinstance(stars, str) else int(stars))])
+        elif isinstance(stars, slice):
+            index = np.arange(len(self))[stars]
+        elif np.asarray(stars).dtype.kind == "b":
+            index = np.flatnonzero(stars)
+        else:
+            index = np.array([self.index(star.item()) for star in np.asarray(stars)], int)
+        tree = xr.DataTree.from_dict(
+            {name: node.to_dataset().isel(star=index) for name, node in self.tree.children.items()}
+        )
+        tree.attrs = self.tree.attrs
+        return Posterior(tree, self.problem)
+
+    def index(self, star: str | int) -> int:
+        """The place of a star, by its id or its place.
+
+        Raises:
+            UserError: there is no such star.
+        """
+        return star_index(self.tree["posterior"]["star"].values, star)
+
     @property
     def variables(self) -> tuple[str, ...]:
         """Names of the sampled and derived variables."""
@@ -120,15 +148,16 @@ class Posterior:
         return np.asarray(self.tree["sample_stats"]["flags"])
 
     def log_likelihood(self) -> xr.Dataset:
-        """Log-likelihood of every magnitude and of the parallax at every draw.
+        """Log-likelihood of every magnitude given the star's others, and of the parallax, at every draw.
 
-        A magnitude's is given those of the bands before it, for the model's scatter correlates them: the sum over the
-        bands is the log-likelihood of the star, the single ones depend on the order of the bands.
+        The model's scatter correlates the bands; a magnitude given all others is what leave-one-out cross-validation
+        (`az.loo`) needs (Bürkner, Gabry & Vehtari 2021, Comput. Stat. 36, 1243). Without scatter it is the plain one. A
+        missing band has 0.
         """
         if "log_likelihood" in self.tree.children:
             return self.tree["log_likelihood"].to_dataset()
-        stars, draws = self._stars_and_draws()
-        bands, parallax = _log_likelihood(self._problem().model, stars, draws)
+        stars, draws = self.stars_and_draws()
+        bands, parallax = _log_likelihood(self.known_problem().model, stars, draws)
         dims = ("star", "chain", "draw")
         shared = {name: self.tree["posterior"][name] for name in dims}
         group = xr.Dataset(
@@ -139,7 +168,7 @@ class Posterior:
 
     def posterior_predictive(self, seed: int = 0) -> xr.Dataset:
         """Magnitudes [mag] and parallax [mas] as they would be measured again, one for every draw."""
-        model, (_, draws) = self._problem().model, self._stars_and_draws()
+        model, (_, draws) = self.known_problem().model, self.stars_and_draws()
         mag, parallax, spread = _predict(model, draws)
         rng = np.random.default_rng(seed)
         constant = self.tree["constant_data"]
@@ -155,7 +184,7 @@ class Posterior:
         parallax = parallax + rng.normal(size=parallax.shape) * parallax_err[:, None, None]
         dims = ("star", "chain", "draw")
         group = xr.Dataset(
-            {"magnitude": ((*dims, "band"), mag), "parallax": (dims, parallax)},
+            {"magnitude": ((*dims, "band"), mag, {"units": "mag"}), "parallax": (dims, parallax, {"units": "mas"})},
             coords={name: self.tree["posterior"][name] for name in dims} | {"band": self.tree["observed_data"]["band"]},
         )
         return group.transpose("chain", "draw", "star", "band")
@@ -163,19 +192,20 @@ class Posterior:
     def to_arviz(self, *, posterior_predictive: bool = False) -> Any:
         """What the installed ArviZ works on: an `xarray.DataTree` (ArviZ ≥ 1) or an `InferenceData` (ArviZ 0.x).
 
+        Bands that no star was measured in are left out. `az.loo` and `az.compare` need a single variable without gaps,
+        so `log_likelihood` here has that of the magnitudes alone, over `measurement`, each with its star and band.
+
         Args:
             posterior_predictive: add the group of that name.
         """
         groups = self._groups()
         if posterior_predictive:
             groups["posterior_predictive"] = self.posterior_predictive()
-        import arviz as az
-
-        if int(az.__version__.split(".")[0]) >= 1:
-            tree = xr.DataTree.from_dict(groups)
-            tree.attrs = self.tree.attrs
-            return tree
-        return az.InferenceData(attrs=dict(self.tree.attrs), warn_on_custom_groups=False, **groups)
+        if "log_likelihood" in groups:
+            groups["log_likelihood"] = by_measurement(groups["log_likelihood"], groups["observed_data"])
+        measured = np.isfinite(groups["observed_data"]["magnitude"].transpose("star", "band").values).any(axis=0)
+        groups = {name: group.isel(band=measured, missing_dims="ignore") for name, group in groups.items()}
+        return as_arviz(groups, self.tree.attrs)
 
     def reweight(self, prior: Prior | str | Path) -> "Posterior":
         """The posteriors under another prior, from these draws: nothing is sampled anew.
@@ -193,7 +223,7 @@ class Posterior:
         """
         from albireo.reweight import reweight_batch
 
-        problem, catalog = self._problem(), catalog_of(self.tree)
+        problem, catalog = self.known_problem(), catalog_of(self.tree)
         new = load_prior(prior, problem.model)
         group = self.sampled()
         # As one chain, for weighted draws of several chains are no chains any more.
@@ -292,7 +322,12 @@ class Posterior:
         model = model if tree.attrs.get("spread") == "True" else model.with_spread(None)
         return cls(tree, Problem(model, load_prior(prior, model)))
 
-    def _problem(self) -> Problem:
+    def known_problem(self) -> Problem:
+        """The model and the prior.
+
+        Raises:
+            UserError: the posterior was loaded without them.
+        """
         if self.problem is None:
             raise UserError("this posterior was loaded without its model and prior; give both to Posterior.load.")
         return self.problem
@@ -307,8 +342,13 @@ class Posterior:
         name = "weighted_posterior" if "weighted_posterior" in self.tree.children else "posterior"
         return self.tree[name].to_dataset()
 
-    def _stars_and_draws(self) -> tuple[Star, Draws]:
-        model = self._problem().model
+    def stars_and_draws(self) -> tuple[Star, Draws]:
+        """The stars as the likelihood takes them, and the equally weighted draws, axes (star, chain, draw).
+
+        Raises:
+            UserError: the posterior does not know its model.
+        """
+        model = self.known_problem().model
         stars = Star.from_catalog(catalog_of(self.tree), scatter=model.scatter)
         draws = draws_of(self.tree["posterior"].to_dataset(), model.labels)
         return jax.tree.map(jnp.asarray, (stars, draws))
@@ -376,7 +416,7 @@ def _least_chi2(chi2: Float[np.ndarray, "star chain draw"], log_weight: Float[np
 @eqx.filter_jit
 def _log_likelihood(model, stars: Star, draws: Draws):
     def one(star, draw):
-        bands = log_likelihood_bands(model, star, draw.theta, draw.mu, draw.reddening)
+        bands = log_likelihood_each_band(model, star, draw.theta, draw.mu, draw.reddening)
         return bands, log_likelihood_parallax(star, draw.mu)
 
     over_draws = jax.vmap(jax.vmap(one, in_axes=(None, 0)), in_axes=(None, 0))

@@ -1,6 +1,5 @@
 """The command line's application, the options that several commands share, and what they have in common."""
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from albireo.errors import UserError
+from albireo.fingerprint import digest, fingerprint
 
 app = typer.Typer(
     help="What stars are, how far away they are and how much dust lies in front of them, from their photometry.",
@@ -27,26 +27,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def say(message: str) -> None:
     """Print a line to standard error."""
     typer.echo(" ".join(message.split()), err=True)
-
-
-def fingerprint(source: str | Path) -> dict[str, str]:
-    """A name, or a file's path and contents: what must not change while a run is resumed."""
-    path = Path(source)
-    if not path.is_file():
-        return {"name": str(source)}
-    with path.open("rb") as file:
-        return {"path": str(path.resolve()), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def digest(tree: Any) -> str:
-    """A hash of all numbers in an object, wherever they were read from."""
-    import jax
-    import numpy as np
-
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(tree):
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()
 
 
 def load_problem(model: str, prior: str, sampler: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from albireo.cli.app import FloorInErrors, Input, OutputFolder, Seed, app, fingerprint, load_problem
+from albireo.cli.app import FloorInErrors, Input, OutputFolder, Seed, app, load_problem
 from albireo.errors import UserError
+from albireo.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from albireo.catalog import Catalog

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from albireo.cli.app import FLOOR_IN_ERRORS, AsJson, FloorInErrors, Input, app, check_output_file, fingerprint, say
+from albireo.cli.app import FLOOR_IN_ERRORS, AsJson, FloorInErrors, Input, app, check_output_file, say
 from albireo.errors import UserError
+from albireo.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from albireo.training import TrainingSet, ZeroPoints

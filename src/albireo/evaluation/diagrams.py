@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 
+from albireo.bands import band_text
 from albireo.errors import UserError
-from albireo.evaluation.names import band_text, label_text, narrow_bands, widest_color
+from albireo.evaluation.names import label_text, narrow_bands, widest_color
 from albireo.figures import COLORMAP, VERMILLION
 from albireo.model.stellar import StellarModel
 from albireo.training.dataset import TrainingSet

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from albireo.bands import band_text, in_order
 from albireo.errors import UserError
-from albireo.evaluation.names import band_text, in_order, label_text
+from albireo.evaluation.names import label_text
 from albireo.evaluation.passbands import relative_extinction
 from albireo.figures import COLORMAP, VERMILLION
 from albireo.model.stellar import StellarModel

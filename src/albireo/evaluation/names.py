@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from albireo.bands import BANDS
+from albireo.bands import in_order
 from albireo.errors import UserError
 from albireo.figures import axis_label
 
@@ -12,17 +12,6 @@ _LABEL_UNITS = {"teff": "K", "logg": "dex", "feh": "dex"}
 def label_text(label: str) -> str:
     """A label with its unit, where that is known."""
     return axis_label(label, _LABEL_UNITS.get(label, ""))
-
-
-def band_text(*bands: str) -> str:
-    """The name of a band, or of the colour of two."""
-    return " − ".join(BANDS[band].label if band in BANDS else band for band in bands)
-
-
-def in_order(bands: Sequence[str]) -> list[str]:
-    """Bands from blue to red; in the order given where a wavelength is not known."""
-    known = all(band in BANDS for band in bands)
-    return sorted(bands, key=lambda band: BANDS[band].wavelength) if known else list(bands)
 
 
 def narrow_bands(bands: Sequence[str]) -> list[str]:

@@ -4,8 +4,9 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from albireo.bands import band_text
 from albireo.evaluation.compare import density_of
-from albireo.evaluation.names import band_text, label_text, narrow_bands
+from albireo.evaluation.names import label_text, narrow_bands
 from albireo.evaluation.scores import Combination, score
 from albireo.figures import BLUE, VERMILLION, axis_label
 from albireo.model.domain import MIN_DENSITY_ABSOLUTE, MIN_DENSITY_COLOR

@@ -1,7 +1,7 @@
-"""Figures: each function returns a matplotlib Figure, which the caller saves or shows."""
+"""Corner plot of one star."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
@@ -9,107 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from albireo.errors import UserError
+from albireo.figures.style import BLUE, GRAY, VERMILLION, axis_label
 
 if TYPE_CHECKING:
     from albireo.posterior import Posterior
 
-# Colours that stay apart for colour-blind readers (Okabe & Ito 2008, "Color Universal Design").
-BLUE, VERMILLION, GRAY = "#0072B2", "#D55E00", "0.6"
-# Uniform in lightness, nearly the same to colour-blind readers (Nuñez, Anderton & Renslow 2018, PLOS ONE 13, e0199239).
-COLORMAP = "cividis"
-
-_SYMBOLS = {
-    "teff": r"$T_\mathrm{eff}$",
-    "logg": r"$\log g$",
-    "feh": "[Fe/H]",
-    "distance_modulus": "distance modulus",
-}
 # Digits after the point; other variables get three significant digits.
 _DIGITS = {"teff": 0, "logg": 2, "feh": 2, "distance_modulus": 2, "distance": 0, "reddening": 3, "extinction": 3}
-
-
-def kiel_diagram(summary: Any, reference: Any = None) -> Figure:
-    """Effective temperature against surface gravity, coloured by metallicity, with 16 to 84 % intervals.
-
-    Args:
-        summary: a table as `Posterior.summary` returns it or as `summary.parquet` holds it; flagged stars are crosses.
-        reference: a table of the same stars in the same order with published `teff` [K] and `logg` [dex], which thin
-            lines join to ours.
-
-    Raises:
-        UserError: the summary has no teff, logg and feh, or the reference has another number of stars.
-    """
-    teff, logg, feh = (_median_and_interval(summary, name) for name in ("teff", "logg", "feh"))
-    figure = Figure(figsize=(6.0, 4.6), layout="constrained")
-    axes = figure.subplots()
-    if reference is not None:
-        _join_published(axes, teff[0], logg[0], _column(reference, "teff"), _column(reference, "logg"))
-    axes.errorbar(teff[0], logg[0], xerr=teff[1], yerr=logg[1], fmt="none", ecolor=GRAY, elinewidth=0.6, zorder=2)
-    low, high = np.nanpercentile(feh[0], [2, 98]) if np.isfinite(feh[0]).any() else (0, 1)
-    flagged = _column(summary, "flags") != 0
-    for chosen, marker, label in ((~flagged, "o", "albireo"), (flagged, "X", "albireo, flagged")):
-        if chosen.any():
-            points = axes.scatter(
-                teff[0][chosen],
-                logg[0][chosen],
-                c=feh[0][chosen],
-                marker=marker,
-                s=26,
-                vmin=low,
-                vmax=high,
-                cmap=COLORMAP,
-                edgecolors="white",
-                linewidths=0.4,
-                zorder=3,
-                label=label,
-            )
-    figure.colorbar(points, ax=axes, label=axis_label("feh", "dex"), extend="both")
-    axes.set(xlabel=axis_label("teff", "K"), ylabel=axis_label("logg", "dex"))
-    axes.invert_xaxis()
-    axes.invert_yaxis()
-    axes.legend(loc="upper left", frameon=False)
-    return figure
-
-
-def _join_published(axes, teff, logg, published_teff, published_logg) -> None:
-    if len(published_teff) != len(teff):
-        raise UserError(
-            f"reference must have the summary's {len(teff)} stars in the same order; got {len(published_teff)}."
-        )
-    axes.plot([teff, published_teff], [logg, published_logg], color=VERMILLION, linewidth=0.5, alpha=0.6, zorder=1)
-    axes.plot(
-        published_teff,
-        published_logg,
-        "o",
-        markersize=3.5,
-        markerfacecolor="white",
-        color=VERMILLION,
-        label="published",
-        zorder=1.5,
-    )
-
-
-def _column(table: Any, name: str) -> np.ndarray:
-    """A column of an astropy Table or a pandas DataFrame as plain numbers, missing ones NaN."""
-    try:
-        column = table[name]
-    except KeyError:
-        raise UserError(
-            f"the table has no column {name!r}, which this figure needs; give the summary of a run."
-        ) from None
-    if np.ma.isMaskedArray(column):
-        column = np.ma.filled(column.astype(float), np.nan)
-    return np.asarray(column)
-
-
-def _median_and_interval(summary: Any, name: str) -> tuple[Float[np.ndarray, " star"], Float[np.ndarray, "2 star"]]:
-    p16, p50, p84 = (_column(summary, f"{name}_{percentile}") for percentile in ("p16", "p50", "p84"))
-    return p50, np.stack([p50 - p16, p84 - p50])
-
-
-def axis_label(name: str, unit: str) -> str:
-    """What to write beside an axis."""
-    return f"{_SYMBOLS.get(name, name.replace('_', ' '))}{f' [{unit}]' if unit else ''}"
 
 
 def corner(
@@ -119,6 +25,8 @@ def corner(
     prior_draws: Mapping[str, Float[np.ndarray, " draw"]] | None = None,
 ) -> Figure:
     """Corner plot of one star's labels, distance and reddening: contours hold 39 and 86 % (1 and 2 σ) of the draws.
+
+    With this many panels it takes the width of a page to be readable, not that of a column.
 
     Args:
         posterior: the posterior of one or more stars.
@@ -131,7 +39,7 @@ def corner(
     """
     from corner import corner as draw_corner
 
-    drawn = posterior.tree["posterior"].to_dataset().isel(star=_index(posterior, star))
+    drawn = posterior.tree["posterior"].to_dataset().isel(star=posterior.index(star))
     names = (*posterior.tree.attrs["labels"].split(","), "distance", "reddening")
     draws = {name: drawn[name].values.ravel() for name in names}
     if not all(np.isfinite(values).all() for values in draws.values()):
@@ -185,24 +93,12 @@ def draw_from_prior(
 
     if posterior.problem is None:
         raise UserError("this posterior was loaded from a file, without its prior; infer again to draw from it.")
-    constant = posterior.tree["constant_data"].to_dataset().isel(star=_index(posterior, star))
+    constant = posterior.tree["constant_data"].to_dataset().isel(star=posterior.index(star))
     position = jnp.array([constant["glon"].item(), constant["glat"].item()])
     prior, model = posterior.problem.prior, posterior.problem.model
     theta, mu, reddening = eqx.filter_jit(prior.sample)(jax.random.key(seed), sightline(prior, position), num_draws)
     labels = dict(zip(model.labels, np.asarray(theta).T, strict=True))
     return labels | {"distance": 10 * 10 ** (np.asarray(mu) / 5), "reddening": np.asarray(reddening)}
-
-
-def _index(posterior: "Posterior", star: str | int) -> int:
-    ids = posterior.tree["posterior"]["star"].values
-    if isinstance(star, str):
-        found = np.flatnonzero(ids == star)
-        if not len(found):
-            raise UserError(f"there is no star {star!r}; the first of {len(ids)} is {str(ids[0])!r}.")
-        return int(found[0])
-    if not -len(ids) <= star < len(ids):
-        raise UserError(f"there is no star number {star}; there are {len(ids)}, counted from 0.")
-    return int(star)
 
 
 def _range(draws: Float[np.ndarray, " draw"], truth: float | None) -> tuple[float, float]:

@@ -1,0 +1,71 @@
+"""A certificate in words: every number in it is the summary's, and every flag is told once."""
+
+import pytest
+
+from albireo.flags import DESCRIPTIONS, Flag
+from albireo.report.words import certificate_in_words
+
+NUTS = {
+    "flags": 0,
+    "r_hat_max": 1.0031,
+    "ess_min": 1200.4,
+    "n_divergent": 0.0,
+    "k_hat": float("nan"),
+    "ess_kish": float("nan"),
+}
+WEIGHTED = {"flags": 0, "r_hat_max": float("nan"), "k_hat": 0.213, "ess_kish": 1450.0, "ess_min": float("nan")}
+FIT = {"chi2": 5.21, "n_bands": 13, "engine": "nuts"}
+
+SAID = {
+    "good chains": (NUTS, ["All chains agree (r̂ = 1.003); 1,200 effective draws; no divergence."]),
+    "bad chains": (
+        NUTS | {"flags": 6, "r_hat_max": 1.08, "ess_min": 40.0, "n_divergent": 31.0},
+        [
+            "The chains do not agree: r̂ should be below 1.01 (r̂ = 1.080); only 40 effective draws, not 400; "
+            "31 divergences, more than 1% of the transitions."
+        ],
+    ),
+    "good weights": (WEIGHTED, ["The weighted draws stand for the posterior (k̂ = 0.21); 1,450 effective draws."]),
+    "bad weights": (
+        WEIGHTED | {"flags": 2, "k_hat": 0.93},
+        ["The weighted draws do not stand for the posterior: k̂ should be below 0.7 (k̂ = 0.93); 1,450 effective draws."],
+    ),
+    "another sampler": (
+        NUTS | {"engine": "nuts-refit"},
+        [
+            "All chains agree (r̂ = 1.003); 1,200 effective draws; no divergence.",
+            "The first sampler's draws could not be trusted, so nuts-refit served this star.",
+        ],
+    ),
+    "nested": ({"flags": 0, "ess_kish": 2000.0}, ["Independent draws; 2,000 effective draws."]),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_sampling_is_told_in_words(name):
+    row, sentences = SAID[name]
+    assert certificate_in_words(FIT | row) == [
+        *sentences,
+        "The best draw explains the magnitudes (χ² = 5.2 of 13 bands).",
+    ]
+
+
+def test_fit_and_outlier_are_told():
+    said = certificate_in_words(FIT | NUTS | {"flags": 16 | 2048, "chi2": 88.0, "outlier": "wise_w1"})
+    assert said[1:] == [
+        "No labels explain the magnitudes (χ² = 88.0 of 13 bands).",
+        "The magnitude in wise_w1 is more likely an outlier than not.",
+    ]
+
+
+def test_a_star_without_a_posterior_has_nothing_else():
+    nothing = dict.fromkeys(("r_hat_max", "k_hat", "chi2"), float("nan"))
+    assert certificate_in_words(FIT | NUTS | nothing | {"flags": 1 | 256}) == [
+        "There is no posterior: no usable magnitude, or one alone, or no finite posterior."
+    ]
+
+
+@pytest.mark.parametrize("flag", [Flag.SEVERAL_MODES, Flag.OUTSIDE_DOMAIN, Flag.PARALLAX_TENSION, Flag.BAD_INPUT])
+def test_other_flags_are_told_by_their_meaning(flag):
+    text = DESCRIPTIONS[flag]
+    assert certificate_in_words(FIT | NUTS | {"flags": int(flag)})[-1] == f"{text[0].upper()}{text[1:]}."
