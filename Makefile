@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DATA := $(or $(ALBIREO_DATA),../shared/data)
 
-.PHONY: install test science lint format demo model populations benchmark calibration clean
+.PHONY: install test slow science lint format demo model populations benchmark calibration clean
 
 install: $(INSTALLED)
 
@@ -17,6 +17,9 @@ $(INSTALLED): pyproject.toml
 
 test: install
 	$(BIN)/python -m pytest
+
+slow: install
+	$(BIN)/python -m pytest -m slow
 
 science: install
 	$(BIN)/python -m pytest -m science

@@ -389,6 +389,7 @@ def test_a_bad_evaluation_is_refused(capsys, case):
     assert message in err
 
 
+@pytest.mark.slow
 def test_train_writes_a_model_that_infer_takes(capsys, tmp_path, green2020_stars, monkeypatch):
     # Of the shape of the bundled model, and without fallbacks: inference with it needs no other compiled code.
     monkeypatch.setattr(Importance, "fallbacks", lambda self: ())

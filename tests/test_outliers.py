@@ -90,6 +90,7 @@ def test_the_wild_magnitude_is_named(model, sun):
     assert probability[1].max() < 0.5
 
 
+@pytest.mark.slow
 def test_one_wild_magnitude_does_little_harm(model, milky_way):
     clean = simulate(model, TRUTHS)
     wild = dataclasses.replace(clean, mag=clean.mag.copy())

@@ -72,6 +72,7 @@ def write_labelled_stars():
     Table(columns | {name: np.full(num, value) for name, value in constant.items()}).write("labelled.fits")
 
 
+@pytest.mark.slow
 def test_the_python_blocks_run_in_order(in_folder_with_stars, capsys):
     names = {}
     assert len(blocks("python")) >= 3
@@ -83,6 +84,7 @@ def test_the_python_blocks_run_in_order(in_folder_with_stars, capsys):
     assert "teff" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_commands_run(in_folder_with_stars, capsys):
     ran = 0
     for arguments in commands():

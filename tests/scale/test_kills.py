@@ -29,6 +29,7 @@ def undisturbed(stars):
     return (stars.parent / "run" / "summary.parquet").read_bytes()
 
 
+@pytest.mark.slow
 def test_twenty_kills_at_random_moments_change_nothing(stars, undisturbed, tmp_path):
     script = "from scale.stand_in import run_and_kill; run_and_kill()"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
