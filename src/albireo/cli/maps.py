@@ -1,11 +1,12 @@
-"""The command that draws maps of the sky."""
+"""Commands that make other files of a run: maps of the sky, tables of other formats."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from albireo.cli.app import OutputFolder, app
+from albireo.cli.app import OutputFolder, app, check_output_file
+from albireo.cli.surveys import OutputTable, Overwrite
 from albireo.errors import UserError
 
 
@@ -31,3 +32,19 @@ def sky_maps_command(
     maps = sky_maps(run, nside, edges)
     write_sky_maps(maps, output)
     typer.echo(f"{int(maps['count'][0].sum())} stars in {output / 'sky_maps.fits'} and {output / 'sky_maps.png'}")
+
+
+@app.command("convert")
+def convert_command(
+    run: Annotated[Path, typer.Argument(help="Folder of a run of `albireo infer`.", metavar="RUN_DIR")],
+    output: OutputTable,
+    overwrite: Overwrite = False,
+) -> None:
+    """Write the summary of a run as FITS (.fits), VOTable (.vot, .xml) or ECSV (.ecsv), whatever its length.
+
+    Units, descriptions and IVOA content descriptors go with the columns, as TOPCAT shows them.
+    """
+    check_output_file(output, "table", overwrite=overwrite)
+    from albireo.scale.convert import convert
+
+    typer.echo(f"{convert(run, output)} stars in {output}")

@@ -1,0 +1,60 @@
+"""Reading the summary of a run of any size, some rows at a time."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import dataset
+
+from albireo.errors import UserError
+from albireo.scale.manifest import DATASET, SUMMARY
+
+
+class Summary:
+    """The summary of a finished run, of which batches of rows are read.
+
+    Attributes:
+        schema: its columns.
+    """
+
+    def __init__(self, run: Path):
+        """Open the summary of a run.
+
+        Args:
+            run: the folder of a run, over a file or a HATS catalogue, or its `summary.parquet`.
+
+        Raises:
+            UserError: there is no summary, or it is damaged.
+        """
+        places = (run, run / SUMMARY) if run.suffix == ".parquet" else (run / SUMMARY,)
+        self._path = next((path for path in places if path.is_file()), run / DATASET)
+        if not self._path.exists():
+            raise UserError(f"{run} holds no {SUMMARY}; give the folder of a finished run of `albireo infer`.")
+        with self._reading():
+            self._dataset = dataset.dataset(self._path, format="parquet", exclude_invalid_files=self._path.is_dir())
+        self.schema: pa.Schema = self._dataset.schema
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """All rows, in their order, some at a time: the columns asked for, or all.
+
+        Raises:
+            UserError: the file lacks a column, or is damaged.
+        """
+        missing = [name for name in columns or () if name not in self.schema.names]
+        if missing:
+            raise UserError(f"{self} has no column {missing[0]}; infer the stars again with this version.")
+        with self._reading():
+            for batch in self._dataset.to_batches(columns=None if columns is None else list(columns)):
+                if len(batch):
+                    yield batch
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{self} could not be read ({error}); infer the stars again.") from None
