@@ -32,7 +32,9 @@ def blocks(language: str) -> list[str]:
 
 def commands() -> list[list[str]]:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
-    return [shlex.split(line)[1:] for line in lines if line.startswith("albireo ")]
+    return [
+        shlex.split(line)[1:] for line in lines if line.startswith("albireo ") and not line.startswith("albireo --")
+    ]
 
 
 def table_rows(name: str) -> list[str]:

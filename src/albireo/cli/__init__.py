@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from albireo.cli import inference, maps, surveys, training
+from albireo.cli import inference, maps, surveys, training, upkeep
 from albireo.cli.app import app, say
 from albireo.errors import UserError
 
 # Importing these adds their commands to `app`, in the order of `--help`.
-__all__ = ["inference", "main", "maps", "run", "surveys", "training"]
+__all__ = ["inference", "main", "maps", "run", "surveys", "training", "upkeep"]
 
 # Click's class, from wherever this version of typer keeps it.
 _UsageError: Any = typer.BadParameter.__base__
