@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import typer
 from astropy.table import Table, vstack
+from simulated_archives import write_archives
 
 from albireo import cli
 from albireo.bands import BANDS
@@ -16,7 +17,6 @@ from albireo.model import load_model
 from albireo.priors import list_priors
 from albireo.summary import DEX, OTHERS, VARIABLES, Column
 from stars import PLANET_HOSTS
-from surveys.simulated import write_archives
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
