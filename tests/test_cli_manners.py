@@ -1,5 +1,6 @@
 """The command line's manners: examples, completion, quiet, JSON, and what it says of an installation."""
 
+import errno
 import json
 import os
 import shlex
@@ -105,3 +106,16 @@ def test_doctor_counts_the_code_that_is_kept(tmp_path, monkeypatch):
     assert doctor.examine()["cache"] == {"folder": str(tmp_path / "jax"), "files": 1, "bytes": 1000}
     monkeypatch.setattr("albireo.cache.cache_folder", lambda: None)
     assert "off: code is compiled anew" in "\n".join(doctor.lines(doctor.examine()))
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 2), (errno.EIO, 1)])
+def test_a_full_disk_is_no_failure_of_ours(capsys, monkeypatch, tmp_path, number, code):
+    def fail(*arguments, **options):
+        raise OSError(number, os.strerror(number), str(tmp_path / "read.fits"))
+
+    Table({"gaia_g": [10.0], "gaia_g_err": [0.01]}).write(tmp_path / "t.fits")
+    monkeypatch.delenv("ALBIREO_DEBUG", raising=False)
+    monkeypatch.setattr("albireo.tables.read_table", fail)
+    status, out, err = run(capsys, "columns", tmp_path / "t.fits")
+    assert (status, out, err.count("\n")) == (code, "", 1)
+    assert ("make room" in err) == (code == 2)

@@ -21,7 +21,7 @@ def test_every_tutorial_has_a_number_of_its_own():
     assert len(set(numbers)) == len(numbers)
 
 
-@pytest.mark.parametrize("path", map(marked, TUTORIALS))
+@pytest.mark.parametrize("path", [marked(path) for path in TUTORIALS])
 def test_tutorial_runs(path, tmp_path, monkeypatch, capsys, request):
     if path.stem in NEEDS_DATA:
         monkeypatch.setenv("ALBIREO_DATA", str(request.getfixturevalue("data_folder").resolve()))

@@ -47,7 +47,8 @@ def run(line):
 #
 # `simulated_archives.py` beside this file writes what you would download: Gaia DR2, Pan-STARRS 1, 2MASS and unWISE
 # photometry, and spectroscopic labels of GALAH and LAMOST, of the same 1,000 stars within 1 kpc; and two maps of dust.
-# Each has its archive's own column names, epochs, flags and magnitude systems. `columns` says what a table is taken for.
+# Each has its archive's own column names, epochs, flags and magnitude systems. `columns` says what a table is taken
+# for.
 
 # %%
 FOLDER.mkdir(exist_ok=True)
@@ -128,8 +129,9 @@ for name, exact in {**truth, "reddening": reddening}.items():
 print(f"{np.mean(np.asarray(summary['flags']) != 0):.0%} of the stars are flagged")
 
 # %% [markdown]
-# The medians are not zero, for these stars were not drawn from the prior: `milky-way` expects almost twice as much dust
-# so near the Galactic plane, hence redder, that is, intrinsically hotter stars. With a map of the dust it would know.
+# The medians are not zero, for these stars were not drawn from the prior: `milky-way` expects more dust so near the
+# Galactic plane than there is here, and takes the stars for hotter ones behind it. With a map of the dust it would
+# know.
 #
 # ## Look at it
 #

@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-from pyarrow import dataset
+from pyarrow import dataset, parquet
 
 from albireo.errors import UserError
 from albireo.scale.manifest import DATASET, SUMMARY
+
+_NUM_ROWS = 8192
 
 
 class Summary:
@@ -32,8 +34,9 @@ class Summary:
         if not self._path.exists():
             raise UserError(f"{run} holds no {SUMMARY}; give the folder of a finished run of `albireo infer`.")
         with self._reading():
-            self._dataset = dataset.dataset(self._path, format="parquet", exclude_invalid_files=self._path.is_dir())
-        self.schema: pa.Schema = self._dataset.schema
+            parts = dataset.dataset(self._path, format="parquet", exclude_invalid_files=self._path.is_dir())
+        self.schema: pa.Schema = parts.schema
+        self._files = parts.files
 
     def __str__(self) -> str:
         return str(self._path)
@@ -47,10 +50,11 @@ class Summary:
         missing = [name for name in columns or () if name not in self.schema.names]
         if missing:
             raise UserError(f"{self} has no column {missing[0]}; infer the stars again with this version.")
+        columns = None if columns is None else list(columns)
         with self._reading():
-            for batch in self._dataset.to_batches(columns=None if columns is None else list(columns)):
-                if len(batch):
-                    yield batch
+            for path in self._files:
+                with parquet.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
+                    yield from file.iter_batches(batch_size=_NUM_ROWS, columns=columns)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
