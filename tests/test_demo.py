@@ -43,7 +43,8 @@ def test_demo_prints_ours_beside_the_published_labels(printed, folder):
     text = "\n".join(printed)
     assert f"all {N_STAR} stars" in text
     assert all(f"  {label:5} median difference" in text for label in ("teff", "logg", "feh"))
-    assert str(folder) in printed[-1]
+    assert str(folder) in printed[-2]
+    assert printed[-1].startswith("next: albireo infer")
 
 
 def test_demo_writes_everything(printed, folder):

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import typer
 from astropy.table import Table, vstack
+from simulated_archives import write_archives
 
 from albireo import cli
 from albireo.bands import BANDS
 from albireo.flags import describe_flags
 from albireo.model import load_model
 from albireo.priors import list_priors
+from albireo.summary import DEX, OTHERS, VARIABLES, Column
 from stars import PLANET_HOSTS
-from surveys.simulated import write_archives
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,7 +32,9 @@ def blocks(language: str) -> list[str]:
 
 def commands() -> list[list[str]]:
     lines = [line for block in blocks("sh") for line in block.splitlines()]
-    return [shlex.split(line)[1:] for line in lines if line.startswith("albireo ")]
+    return [
+        shlex.split(line)[1:] for line in lines if line.startswith("albireo ") and not line.startswith("albireo --")
+    ]
 
 
 def table_rows(name: str) -> list[str]:
@@ -114,7 +117,17 @@ def test_other_commands_are_known_to_make_or_pip():
             assert program in ("albireo", "pip") or (program == "make" and argument in targets), line
 
 
+def summary_row(name: str, column: Column) -> str:
+    unit = "" if column.unit == DEX else column.unit
+    cells = (f"`{name}`", unit, f"`{column.ucd}`" if column.ucd else "", column.description)
+    return f"| {' | '.join(cells)} |"
+
+
+SUMMARY = {**VARIABLES, **OTHERS}
+SUMMARY["flags"] = OTHERS["flags"]._replace(description="what may be wrong with the star, as above")
+
 TABLES = {
+    "summary": [summary_row(name, column).replace("|  |", "| |") for name, column in SUMMARY.items()],
     "bands": [f"| `{name}` | {band.survey} {band.label} | {band.system} |" for name, band in BANDS.items()],
     "flags": [f"| {bit} | `{name}` | {text} |" for bit, name, text in describe_flags()],
     "priors": [f"| `{name}` | {description} |" for name, description in list_priors()],

@@ -14,6 +14,13 @@ def keep_compiled_code() -> None:
 
     `JAX_COMPILATION_CACHE_DIR` names another folder; `JAX_ENABLE_COMPILATION_CACHE=0` keeps nothing.
     """
-    if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(Path(user_cache_dir("albireo", appauthor=False)) / "jax"))
+    if jax.config.jax_compilation_cache_dir is None and (folder := cache_folder()) is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _MIN_COMPILE_TIME)
+
+
+def cache_folder() -> Path | None:
+    """Where compiled code is kept; None if it is not."""
+    if not jax.config.jax_enable_compilation_cache:
+        return None
+    return Path(jax.config.jax_compilation_cache_dir or Path(user_cache_dir("albireo", appauthor=False)) / "jax")

@@ -15,8 +15,9 @@ import xarray as xr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.errors import UserError
-from albireo.groups import UNITS, draws_of, labels_of
+from albireo.groups import draws_of, labels_of
 from albireo.statistics import flat
+from albireo.summary import UNITS
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import typer
 from jaxtyping import Float
 
 from albireo.catalog import Catalog
@@ -25,13 +24,16 @@ _TABLE_ROWS = 20
 _SEED = 0
 
 
-def run_demo(output: Path, num_stars: int, progress: Callable[[int], None]) -> None:
-    """Infer planet hosts with NUTS, print them beside their published labels, and write tables and figures.
+def run_demo(output: Path, num_stars: int, progress: Callable[[int], None]) -> list[str]:
+    """Infer planet hosts with NUTS, and write tables and figures.
 
     Args:
         output: the folder to write `posterior.nc`, `summary.parquet`, `kiel.png` and `corner.png` into.
         num_stars: how many of the bundled stars to take.
         progress: called with the number of stars just done.
+
+    Returns:
+        Lines of a table of the stars beside their published labels, how well these agree, and what was written.
 
     Raises:
         UserError: there are fewer stars, or the folder cannot be written.
@@ -57,14 +59,13 @@ def run_demo(output: Path, num_stars: int, progress: Callable[[int], None]) -> N
     with as_file(_TABLE) as path:
         infer_in_chunks(catalog, infer_and_keep, output, {"input": fingerprint(path), **settings}, keep_draws=True)
     posterior, summary = posteriors[0], posteriors[0].summary()
-    for line in (*comparison(summary, catalog), "", *agreement(summary, catalog)):
-        typer.echo(line)
     figures.kiel_diagram(summary, catalog.to_table()).savefig(output / "kiel.png", dpi=250)
     star = _star_to_show(summary)
     truth = dict(zip(catalog.labels, catalog.theta[star], strict=True))
     corner = figures.corner(posterior, star, truth, figures.draw_from_prior(posterior, star))
     corner.savefig(output / "corner.png", dpi=150)
-    typer.echo(f"\n{output}: summary.parquet, posterior.nc, kiel.png, corner.png ({catalog.ids[star]})")
+    written = f"{output}: summary.parquet, posterior.nc, kiel.png, corner.png ({catalog.ids[star]})"
+    return [*comparison(summary, catalog), "", *agreement(summary, catalog), "", written]
 
 
 def planet_hosts(num_stars: int | None = None) -> Catalog:

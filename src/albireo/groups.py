@@ -12,13 +12,7 @@ from albireo.catalog import Catalog
 from albireo.errors import UserError
 from albireo.flags import Flag
 from albireo.samplers import Draws
-
-UNITS = {"teff": "K", "logg": "dex", "feh": "dex"} | {
-    "distance_modulus": "mag",
-    "reddening": "mag",
-    "distance": "pc",
-    "extinction": "mag",
-}
+from albireo.summary import UNITS
 
 
 def dataset(variables: dict[str, np.ndarray], dims: tuple[str, ...], catalog: Catalog) -> xr.Dataset:

@@ -43,8 +43,12 @@ def check_empty(output: Path) -> None:
         raise UserError(f"{output} is not empty, it holds {held[0]}; choose another folder.")
 
 
-def write_files(output: Path, contents: Mapping[str, bytes]) -> None:
+def write_files(output: Path, contents: Mapping[str, bytes | Callable[[Path], Any]]) -> None:
     """Write files into a folder, which is made if need be: all of them, or none.
+
+    Args:
+        output: the folder.
+        contents: what each file holds, or what writes the file of the path that it is given.
 
     Raises:
         UserError: one could not be written.
@@ -54,19 +58,28 @@ def write_files(output: Path, contents: Mapping[str, bytes]) -> None:
         output.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
             written.append(output / name)
-            written[-1].write_bytes(content)
+            if isinstance(content, bytes):
+                written[-1].write_bytes(content)
+            else:
+                content(written[-1])
     except OSError as error:
         for path in written:
             path.unlink(missing_ok=True)
         if is_new and output.is_dir():
             output.rmdir()
-        raise UserError(f"{output} cannot be written: {error.strerror}; choose another folder.") from None
+        cause = error.strerror or error
+        raise UserError(f"{output} cannot be written ({cause}); make room, or choose another folder.") from None
 
 
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
+def write_whole(path: Path, write: Callable[[Path], Any], remedy: str = "make room and go on with --resume") -> None:
     """Write a file under another name with the same ending, to the disk itself, then rename it.
 
     A file by this name is always complete, even after a power cut.
+
+    Args:
+        path: the file.
+        write: writes the file of the path that it is given.
+        remedy: what to do where the file cannot be written.
 
     Raises:
         UserError: it could not be written; nothing is left of it.
@@ -82,9 +95,7 @@ def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}); make room and go on with --resume."
-        ) from None
+        raise UserError(f"{path} cannot be written ({error.strerror or error}); {remedy}.") from None
 
 
 def _sync(path: Path) -> None:

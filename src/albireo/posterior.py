@@ -1,6 +1,7 @@
 """Posterior: the draws of all stars, with their certificates, ready for ArviZ, tables and files."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from albireo.outliers import OUTLIER_WIDTH, hypotheses, outlier_probability
 from albireo.priors import Prior, load_prior
 from albireo.samplers import Batch, Draws, Problem
 from albireo.statistics import flat, resample, summarise, systematic
+from albireo.summary import describe
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -272,15 +274,22 @@ class Posterior:
         for column in table.itercols():
             if column.dtype.kind == "f":
                 column.info.format = ".5g"
+        describe(table)
         table.meta = dict(self.tree.attrs)
         return table
 
     def save(self, path: str | Path) -> None:
-        """Write everything to one netCDF file, which ArviZ and xarray open too."""
-        groups = self._groups()
-        tree = xr.DataTree.from_dict(groups)
+        """Write everything to a netCDF file, or to a zarr folder if the path ends in `.zarr`; xarray opens both.
+
+        Raises:
+            UserError: zarr is not installed.
+        """
+        tree = xr.DataTree.from_dict(self._groups())
         tree.attrs = self.tree.attrs
-        tree.to_netcdf(path, engine="h5netcdf")
+        if _is_zarr(path):
+            tree.to_zarr(path, mode="w", zarr_format=2)  # format 3 has no texts of a fixed length yet
+        else:
+            tree.to_netcdf(path, engine="h5netcdf")
 
     @classmethod
     def load(
@@ -293,7 +302,7 @@ class Posterior:
         """Read what `save` wrote.
 
         Args:
-            path: the file.
+            path: the file, or the zarr folder.
             model: the model it was inferred with; this and the prior are needed for predictions and to reweight.
             prior: the prior it was inferred with.
 
@@ -302,13 +311,15 @@ class Posterior:
         """
         if (model is None) != (prior is None):
             raise UserError("Posterior.load needs both the model and the prior of the inference, or neither.")
-        if not Path(path).is_file():
+        if not Path(path).exists():
             raise UserError(f"there is no posterior file {path}; `albireo infer` writes one.")
+        engine = "zarr" if _is_zarr(path) else "h5netcdf"
         try:
-            with xr.open_datatree(path, engine="h5netcdf") as tree:
+            with xr.open_datatree(path, engine=engine) as tree:
                 tree = tree.load()
         except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{path} cannot be read as netCDF ({error}); run the inference again.") from None
+            name = "zarr" if engine == "zarr" else "netCDF"
+            raise UserError(f"{path} cannot be read as {name} ({error}); run the inference again.") from None
         if tree.attrs.get("format") != "albireo posterior":
             raise UserError(f"{path} was not written by albireo; give the posterior.nc of a run.")
         if tree.attrs["format_version"] > _FORMAT_VERSION:
@@ -352,6 +363,15 @@ class Posterior:
         stars = Star.from_catalog(catalog_of(self.tree), scatter=model.scatter)
         draws = draws_of(self.tree["posterior"].to_dataset(), model.labels)
         return jax.tree.map(jnp.asarray, (stars, draws))
+
+
+def _is_zarr(path: str | Path) -> bool:
+    """Whether a path is of a zarr folder, for which the package must be there."""
+    if Path(path).suffix != ".zarr":
+        return False
+    if find_spec("zarr") is None:
+        raise UserError("zarr is not installed; `pip install 'albireo[zarr]'`, or give a path that ends in .nc.")
+    return True
 
 
 _NUM_JUDGED = 64  # draws of a star by which its outliers are judged

@@ -6,15 +6,18 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar(description: str, total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
+def progress_bar(
+    description: str, total: int | None, unit: str, *, quiet: bool = False
+) -> Iterator[Callable[[int], None]]:
     """Show a bar on standard error while the block runs; yields the function that says how many more are done.
 
     Args:
         description: what is being done.
         total: how many there are to do, if that is known.
         unit: what they are, in the plural.
+        quiet: show nothing.
     """
-    if not sys.stderr.isatty():
+    if quiet or not sys.stderr.isatty():
         yield lambda count: None  # noqa: ARG005, the signature is the point
         return
     from rich.console import Console

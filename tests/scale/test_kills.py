@@ -80,7 +80,7 @@ def test_draws_of_a_long_run_are_kept_by_chunk(stars, tmp_path):
 
 
 def test_a_damaged_chunk_is_told(stars, undisturbed, tmp_path, monkeypatch):
-    def interrupt(parts, path):
+    def interrupt(*arguments):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

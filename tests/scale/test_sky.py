@@ -1,5 +1,8 @@
 """Maps of the sky: each pixel holds what is counted by hand, and mistakes are told in a sentence."""
 
+import errno
+import os
+
 import healpy as hp
 import numpy as np
 import pytest
@@ -80,3 +83,19 @@ def test_a_damaged_summary_is_told(tmp_path, capsys):
     (tmp_path / "summary.parquet").write_bytes(b"PAR1 no more")
     assert cli.run(["sky-maps", str(tmp_path), "-o", str(tmp_path / "maps")]) == 2
     assert "could not be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("full", ["healpy.write_map", "matplotlib.figure.Figure.savefig"])
+def test_a_full_disk_is_told_and_leaves_nothing(run, tmp_path, monkeypatch, capsys, full):
+    """The disk is full at the first file, or at the second."""
+
+    def fail(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(full, fail)
+    assert cli.run(["sky-maps", str(run), "-o", str(tmp_path / "maps"), "--nside", str(NSIDE)]) == 2
+    err = capsys.readouterr().err
+    assert "No space left on device" in err
+    assert "make room" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "maps").exists()

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 from astropy.table import Table
+from simulated_archives import GALAXY, OFFSET, POOR_ASTROMETRY, POOR_SPECTRUM, write_archives
 
 from albireo import cli
 from albireo.training import TrainingSet
-
-from .simulated import GALAXY, OFFSET, POOR_ASTROMETRY, POOR_SPECTRUM, write_archives
 
 
 def test_archives_become_a_training_set(tmp_path, monkeypatch, model, capsys):

@@ -1,5 +1,6 @@
 """The command line. Heavy imports stand inside the commands, so that `albireo --help` answers at once."""
 
+import errno
 import os
 import sys
 import warnings
@@ -8,12 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from albireo.cli import figures, inference, maps, surveys, training
+from albireo.cli import figures, inference, maps, surveys, training, upkeep
 from albireo.cli.app import app, say
 from albireo.errors import UserError
 
 # Importing these adds their commands to `app`, in the order of `--help`.
-__all__ = ["figures", "inference", "main", "maps", "run", "surveys", "training"]
+__all__ = ["figures", "inference", "main", "maps", "run", "surveys", "training", "upkeep"]
 
 # Click's class, from wherever this version of typer keeps it.
 _UsageError: Any = typer.BadParameter.__base__
@@ -52,12 +53,22 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         say("interrupted; an unfinished run goes on with --resume.")
         return _INTERRUPTED
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return _fail(error)
+        say(f"{error.filename or 'the output'} cannot be written ({error.strerror}); make room and start again.")
+        return 2
     except Exception as error:  # whatever else went wrong is our failure, and says so
-        if os.environ.get("ALBIREO_DEBUG"):
-            raise
-        cause = " ".join(str(error).split())[:300]
-        say(f"albireo failed: {type(error).__name__}: {cause}; please report it with the output of ALBIREO_DEBUG=1.")
-        return 1
+        return _fail(error)
+
+
+def _fail(error: Exception) -> int:
+    """Tell of a failure of ours, with its traceback if that is asked for."""
+    if os.environ.get("ALBIREO_DEBUG"):
+        raise error
+    cause = " ".join(str(error).split())[:300]
+    say(f"albireo failed: {type(error).__name__}: {cause}; please report it with the output of ALBIREO_DEBUG=1.")
+    return 1
 
 
 @app.callback(invoke_without_command=True)

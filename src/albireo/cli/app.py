@@ -11,7 +11,6 @@ from albireo.fingerprint import digest, fingerprint
 
 app = typer.Typer(
     help="What stars are, how far away they are and how much dust lies in front of them, from their photometry.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -22,6 +21,20 @@ Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all rando
 FLOOR_IN_ERRORS = "Floor that the table's errors of magnitudes hold in quadrature; it is taken off."
 FloorInErrors = Annotated[float, typer.Option(min=0, help=FLOOR_IN_ERRORS, metavar="MAG")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print neither progress nor results, only notes and errors.")
+]
+
+
+def example(*commands: str) -> str:
+    """What the help of a command ends in."""
+    return "Example: " + "; ".join(commands)
+
+
+def tell(*lines: str, quiet: bool, then: str = "") -> None:
+    """Print what was done, and what may be done next."""
+    if not quiet:
+        typer.echo("\n".join([*lines, f"next: {then}"] if then else lines))
 
 
 def say(message: str) -> None:

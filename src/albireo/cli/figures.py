@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from albireo.cli.app import Seed, app, check_output_file
+from albireo.cli.app import Quiet, Seed, app, check_output_file, example, tell
 from albireo.errors import UserError
 
 RunFolder = Annotated[Path, typer.Argument(help="Folder of a run of `albireo infer`.", metavar="RUN_DIR")]
@@ -31,13 +31,14 @@ _MAX_STARS = 5000
 _ENDINGS = (".png", ".pdf", ".svg")
 
 
-@app.command("plot")
+@app.command("plot", epilog=example("albireo plot sed run -o sed.png --star 'HD 1461'"))
 def plot_command(
     kind: Annotated[Kind, typer.Argument(help="What to draw.")],
     run: RunFolder,
     output: Annotated[Path, typer.Option("--output", "-o", help="PNG, PDF or SVG file to write.", metavar="FILE")],
     star: Annotated[str | None, typer.Option(help="Which star; the first one by default.", metavar="ID")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it is there.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Draw a figure of a run.
 
@@ -54,10 +55,10 @@ def plot_command(
     from albireo.runs import Run
 
     draw(kind.value, Run.open(run), star).savefig(output, dpi=300)
-    typer.echo(f"{kind} in {output}")
+    tell(f"{kind} in {output}", quiet=quiet)
 
 
-@app.command("report")
+@app.command("report", epilog=example("albireo report run"))
 def report_command(
     run: RunFolder,
     output: Annotated[
@@ -68,6 +69,7 @@ def report_command(
     ] = _MAX_STARS,
     seed: Seed = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it is there.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write a page that shows a run and each of its stars, to be opened in any browser, without a network."""
     output = output or run / "report.html"
@@ -81,4 +83,5 @@ def report_command(
     from albireo.report import report_page
 
     write_files(output.parent, {output.name: report_page(opened, seed).encode()})
-    typer.echo(f"{len(opened.summary)} of {opened.num_stars} stars in {output}")
+    shown = f"{len(opened.summary)} of {opened.num_stars} stars in {output}"
+    tell(shown, quiet=quiet, then=f"open {output} in a browser")

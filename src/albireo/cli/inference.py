@@ -1,5 +1,6 @@
 """Commands that infer stars."""
 
+import json
 import re
 from functools import partial
 from pathlib import Path
@@ -7,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from albireo.cli.app import FloorInErrors, Input, OutputFolder, Seed, app, load_problem
+from albireo.cli.app import (
+    AsJson,
+    FloorInErrors,
+    Input,
+    OutputFolder,
+    Quiet,
+    Seed,
+    app,
+    example,
+    load_problem,
+    tell,
+)
 from albireo.errors import UserError
 from albireo.fingerprint import fingerprint
 
@@ -15,7 +27,7 @@ if TYPE_CHECKING:
     from albireo.catalog import Catalog
 
 
-@app.command("infer")
+@app.command("infer", epilog=example("albireo infer stars.fits -o run"))
 def infer_command(
     input_path: Input,
     output: OutputFolder,
@@ -45,6 +57,7 @@ def infer_command(
         str | None, typer.Option(help="Where to infer a HATS folder: `local`, or a scheduler's.", metavar="ADDRESS")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in DIR.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Infer labels, distance and reddening of every star: DIR/summary.parquet, and posterior.nc for up to 200 stars.
 
@@ -68,7 +81,7 @@ def infer_command(
     if input_path.is_dir():
         from albireo.scale.hats import infer_hats
 
-        with progress_bar("inferring", None, "stars") as progress:
+        with progress_bar("inferring", None, "stars", quiet=quiet) as progress:
             num = infer_hats(
                 input_path,
                 problem | options,
@@ -79,7 +92,7 @@ def infer_command(
                 resume=resume,
                 progress=progress,
             )
-        typer.echo(f"{num} partitions in {output}")
+        tell(f"{num} partitions in {output}", quiet=quiet, then=f"albireo sky-maps {output} -o {output}_maps")
         return
     settings |= {"input": fingerprint(input_path), "limit": limit, "rows": rows}
     catalog = CatalogFile(
@@ -89,7 +102,7 @@ def infer_command(
         rows=selected,
         prepare=prepare,
     )
-    with progress_bar("inferring", len(catalog), "stars") as progress:
+    with progress_bar("inferring", len(catalog), "stars", quiet=quiet) as progress:
         infer_in_chunks(
             catalog,
             lambda stars: infer(stars, **problem, **options, seed=seed, progress=progress),
@@ -100,7 +113,11 @@ def infer_command(
             keep_compressed=compressed,
             skipped=progress,
         )
-    typer.echo(f"{len(catalog)} stars in {output / 'summary.parquet'}")
+    tell(
+        f"{len(catalog)} stars in {output / 'summary.parquet'}",
+        quiet=quiet,
+        then=f"albireo convert {output} -o {output}.fits, for TOPCAT and others",
+    )
 
 
 def _check_kind(input_path: Path, dask: str | None, of_files: dict[str, object]) -> None:
@@ -132,10 +149,11 @@ def _prepare_stars(
     return catalog.without_error_floor(floor_in_errors, checked=checked).with_error_floor(error_floor)
 
 
-@app.command("demo")
+@app.command("demo", epilog=example("albireo demo -o demo-output"))
 def demo_command(
     output: OutputFolder = Path("albireo-demo"),
     stars: Annotated[int, typer.Option(min=1, help="How many of the bundled stars.", metavar="N")] = 100,
+    quiet: Quiet = False,
 ) -> None:
     """Infer bundled planet-host stars, compare with published labels, and draw figures."""
     from albireo.scale.manifest import check_output
@@ -144,11 +162,12 @@ def demo_command(
     from albireo.demo import run_demo
     from albireo.progress import progress_bar
 
-    with progress_bar("inferring", stars, "stars") as progress:
-        run_demo(output, stars, progress)
+    with progress_bar("inferring", stars, "stars", quiet=quiet) as progress:
+        told = run_demo(output, stars, progress)
+    tell(*told, quiet=quiet, then="albireo infer YOUR_STARS.fits -o run")
 
 
-@app.command("calibrate")
+@app.command("calibrate", epilog=example("albireo calibrate -o calibration --num-stars 2000"))
 def calibrate_command(
     output: OutputFolder,
     model: Annotated[str, typer.Option(help="`default`, or the path of a trained model.")] = "default",
@@ -162,6 +181,7 @@ def calibrate_command(
     with_position: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the stars whose position is known.", metavar="FRACTION")
     ] = 1.0,
+    quiet: Quiet = False,
 ) -> None:
     """Simulate stars from the prior, infer them, and see whether the posteriors are as wide as they say.
 
@@ -179,22 +199,23 @@ def calibrate_command(
 
     problem, described = load_problem(model, prior, sampler)
     shares = {"with_parallax": with_parallax, "with_position": with_position}
-    with progress_bar("simulating", num_stars, "stars") as progress:
+    with progress_bar("simulating", num_stars, "stars", quiet=quiet) as progress:
         simulation = simulate(problem["model"], problem["prior"], num_stars, seed=seed, **shares, progress=progress)
-    with progress_bar("inferring", num_stars, "stars") as progress:
+    with progress_bar("inferring", num_stars, "stars", quiet=quiet) as progress:
         calibration = judge(simulation, **problem, seed=seed, progress=progress)
     calibration.save(output, {**described, "num_stars": num_stars, "seed": seed, **shares})
-    for line in calibration.lines():
-        typer.echo(line)
-    typer.echo(f"\n{output}: {', '.join(FILES)}")
+    tell(*calibration.lines(), f"\n{output}: {', '.join(FILES)}", quiet=quiet)
 
 
-@app.command("priors")
-def priors_command() -> None:
+@app.command("priors", epilog=example("albireo priors"))
+def priors_command(as_json: AsJson = False) -> None:
     """List the priors known by name."""
     from albireo.priors import list_priors
 
     priors = list_priors()
+    if as_json:
+        typer.echo(json.dumps([{"name": name, "description": description} for name, description in priors], indent=2))
+        return
     width = max(len(name) for name, _ in priors)
     for name, description in priors:
         typer.echo(f"{name:{width}}  {description}")

@@ -1,22 +1,21 @@
 """Commands that make tables of stars from the surveys' own."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from albireo.cli.app import AsJson, Seed, app, check_output_file, say
+from albireo.cli.app import AsJson, Quiet, Seed, app, check_output_file, example, say, tell
 from albireo.errors import UserError
 
 OutputTable = Annotated[Path, typer.Option("--output", "-o", help="Table to write.", metavar="TABLE")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace TABLE if it is there.")]
 
 
-@app.command("surveys")
+@app.command("surveys", epilog=example("albireo surveys"))
 def surveys_command(as_json: AsJson = False) -> None:
     """List the surveys whose tables can be read, and the cuts that are made on their quality."""
-    import json
-
     from albireo.surveys import SURVEYS
 
     if as_json:
@@ -36,9 +35,10 @@ def surveys_command(as_json: AsJson = False) -> None:
             typer.echo(f"    {cut.name}: {cut.keep}, or else {cut.effect()}")
 
 
-@app.command("columns")
+@app.command("columns", epilog=example("albireo columns gaia.fits"))
 def columns_command(
     input_path: Annotated[Path, typer.Argument(help="Table, of a survey or of albireo's columns.", metavar="FILE")],
+    as_json: AsJson = False,
 ) -> None:
     """Say what a table is: of which survey, what its columns are taken for, and what it lacks."""
     from albireo.surveys import SURVEYS, recognise, understood
@@ -46,20 +46,23 @@ def columns_command(
     from albireo.tables import read_table
 
     table = read_table(input_path)
-    names = recognise(table)
-    for name in names:
-        typer.echo(f"{name}: {SURVEYS[name].title}; read it with `albireo read {input_path} --survey {name} -o TABLE`")
-        for theirs, ours in understood(table, name).items():
-            typer.echo(f"    {theirs} is {ours}")
-    if not names:
-        typer.echo("no survey recognised (`albireo surveys` lists them)")
+    surveys = {name: understood(table, name) for name in recognise(table)}
     have, missing = inventory(table)
+    if as_json:
+        typer.echo(json.dumps({"surveys": surveys, "have": have, "missing": missing}, indent=2))
+        return
+    for name, taken in surveys.items():
+        typer.echo(f"{name}: {SURVEYS[name].title}; read it with `albireo read {input_path} --survey {name} -o TABLE`")
+        for theirs, ours in taken.items():
+            typer.echo(f"    {theirs} is {ours}")
+    if not surveys:
+        typer.echo("no survey recognised (`albireo surveys` lists them)")
     typer.echo(f"albireo's columns it has: {', '.join(have) or 'none'}")
     for what, columns in missing.items():
         typer.echo(f"missing {what}: {', '.join(columns)}")
 
 
-@app.command("read")
+@app.command("read", epilog=example("albireo read gaia.fits --survey gaia-dr3 -o gaia_read.fits"))
 def read_command(
     input_path: Annotated[Path, typer.Argument(help="A survey's own table.", metavar="FILE")],
     survey: Annotated[str, typer.Option(help="Which survey; `albireo surveys` lists them.", metavar="NAME")],
@@ -71,6 +74,7 @@ def read_command(
         bool, typer.Option("--no-error-floors", help="Leave errors as they are, without 0.02 mag and so on.")
     ] = False,
     overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Read a survey's own table into albireo's columns, with cuts on quality and floors in errors."""
     check_output_file(output, "table", overwrite=overwrite)
@@ -81,10 +85,11 @@ def read_command(
     write_table(table, output)
     for line in (table.meta or {})["comments"]:
         say(f"note: {line}")
-    typer.echo(f"{output}: {len(table)} rows of {survey}")
+    then = f"albireo match {output} OTHER.fits -o matched.fits, with another survey's table that was read"
+    tell(f"{output}: {len(table)} rows of {survey}", quiet=quiet, then=then)
 
 
-@app.command("match")
+@app.command("match", epilog=example("albireo match gaia_read.fits 2mass_read.fits -o matched.fits"))
 def match_command(
     reference: Annotated[Path, typer.Argument(help="Table that says which stars there are.", metavar="REFERENCE")],
     others: Annotated[list[Path], typer.Argument(help="Tables to add to it.", metavar="OTHER...")],
@@ -100,6 +105,7 @@ def match_command(
         ),
     ] = None,
     overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Put tables that `albireo read` wrote together, star by star.
 
@@ -121,7 +127,7 @@ def match_command(
     write_table(table, output)
     for name, counts in (table.meta or {})["matches"].items():
         say(f"note: {name}: " + ", ".join(f"{num} {what}" for what, num in counts.items()))
-    typer.echo(f"{output}: {len(table)} rows")
+    tell(f"{output}: {len(table)} rows", quiet=quiet, then=f"albireo infer {output} -o run")
 
 
 def _neighbours_of(pair: str, others: list[Path]) -> tuple[str, Path]:
@@ -132,7 +138,10 @@ def _neighbours_of(pair: str, others: list[Path]) -> tuple[str, Path]:
     return str(Path(name)), Path(path)
 
 
-@app.command("add-reddening")
+@app.command(
+    "add-reddening",
+    epilog=example("albireo add-reddening matched.fits -o reddened.fits --sfd sfd --dust-map bayestar"),
+)
 def add_reddening_command(
     input_path: Annotated[Path, typer.Argument(help="Table of stars with parallaxes and positions.", metavar="TABLE")],
     output: OutputTable,
@@ -150,6 +159,7 @@ def add_reddening_command(
     ring: Annotated[bool, typer.Option("--ring", help="The .npy map is in ring order, not nested.")] = False,
     seed: Seed = 0,
     overwrite: Overwrite = False,
+    quiet: Quiet = False,
 ) -> None:
     """Estimate the reddening of every star from maps of dust, as training needs it."""
     check_output_file(output, "table", overwrite=overwrite)
@@ -161,7 +171,8 @@ def add_reddening_command(
     maps = load_sky_map(sfd), load_distance_map(dust_map, _ends(map_distances), nested=not ring)
     table = add_reddening(table, *maps, seed=seed)
     write_table(table, output)
-    typer.echo(f"{output}: {(table.meta or {})['comments'][-1]}")
+    told = f"{output}: {(table.meta or {})['comments'][-1]}"
+    tell(told, quiet=quiet, then=f"albireo train {output} -o my_model.safetensors")
 
 
 def _ends(text: str | None) -> tuple[float, float] | None:

@@ -1,12 +1,24 @@
 """Commands that make models and judge them."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from albireo.cli.app import FLOOR_IN_ERRORS, AsJson, FloorInErrors, Input, app, check_output_file, say
+from albireo.cli.app import (
+    FLOOR_IN_ERRORS,
+    AsJson,
+    FloorInErrors,
+    Input,
+    Quiet,
+    app,
+    check_output_file,
+    example,
+    say,
+    tell,
+)
 from albireo.errors import UserError
 from albireo.fingerprint import fingerprint
 
@@ -14,7 +26,7 @@ if TYPE_CHECKING:
     from albireo.training import TrainingSet, ZeroPoints
 
 
-@app.command("train")
+@app.command("train", epilog=example("albireo train stars.fits -o my_model.safetensors --seed 0"))
 def train_command(
     input_path: Input,
     output: Annotated[Path, typer.Option("--output", "-o", help="Model file to write.", metavar="MODEL")],
@@ -26,6 +38,7 @@ def train_command(
     source: Annotated[str, typer.Option(help="Where the stars come from, recorded in the model.", metavar="TEXT")] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace MODEL if it is there.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training of MODEL that was stopped.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a model on stars of known labels; a tenth of them is set aside to judge it by.
 
@@ -47,7 +60,7 @@ def train_command(
     for reason, count in stars.dropped.items():
         say(f"note: rows left out because {reason}: {count}.")
     checkpoint = output.with_name(output.name + ".checkpoint")
-    with progress_bar("training", settings.num_epochs, "epochs") as progress:
+    with progress_bar("training", settings.num_epochs, "epochs", quiet=quiet) as progress:
         result = train(stars, settings, callback=lambda _: progress(1), checkpoint=checkpoint, resume=resume)
     provenance = {
         "name": output.stem,
@@ -64,7 +77,8 @@ def train_command(
     model = dataclasses.replace(result.model, metadata={**provenance, **result.model.metadata})
     save_model(model, output)
     checkpoint.unlink(missing_ok=True)
-    typer.echo(f"{output}: {describe(model.metadata)}")
+    then = f"albireo evaluate {output} {input_path} --held-out, then albireo infer STARS -o run --model {output}"
+    tell(f"{output}: {describe(model.metadata)}", quiet=quiet, then=then)
 
 
 def describe(metadata: dict[str, Any] | None) -> str:
@@ -78,7 +92,7 @@ def describe(metadata: dict[str, Any] | None) -> str:
     )
 
 
-@app.command("zero-points")
+@app.command("zero-points", epilog=example("albireo zero-points surveys.fits -o training_stars.fits --reference GALAH"))
 def zero_points_command(
     input_path: Input,
     output: Annotated[Path, typer.Option("--output", "-o", help="Corrected table to write.", metavar="TABLE")],
@@ -87,6 +101,7 @@ def zero_points_command(
         "source_id"
     ),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace TABLE if it is there.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Bring teff, logg and feh of several surveys onto the scale of one, by the stars they have in common.
 
@@ -99,23 +114,24 @@ def zero_points_command(
     table = read_table(input_path)
     points = zero_points(table, reference, star=star)
     write_table(points.apply(table), output)
-    _print_zero_points(points)
+    told = f"{output}: {len(table)} rows on the scale of {reference}"
+    tell(*_lines(points), told, quiet=quiet, then=f"albireo train {output} -o my_model.safetensors")
 
 
-def _print_zero_points(points: "ZeroPoints") -> None:
-    typer.echo(f"{'added to':12}{'label':8}{'offset':>12}{'error':>10}{'stars in common':>17}")
+def _lines(points: "ZeroPoints") -> Iterator[str]:
+    yield f"{'added to':12}{'label':8}{'offset':>12}{'error':>10}{'stars in common':>17}"
     for i, survey in enumerate(points.surveys):
         for j, label in enumerate(points.labels):
             if survey != points.reference and points.num_stars[i, j]:
                 digits = 1 if label == "teff" else 4
                 offset, err = points.offset[i, j], points.offset_err[i, j]
                 stars = points.num_stars[i, j]
-                typer.echo(f"{survey:12}{label:8}{offset:+12.{digits}f}{err:10.{digits}f}{stars:17}")
+                yield f"{survey:12}{label:8}{offset:+12.{digits}f}{err:10.{digits}f}{stars:17}"
     for label, num_clipped, ratio in zip(points.labels, points.num_clipped, points.chi2_per_dof, strict=True):
-        typer.echo(f"{label}: chi2/dof {ratio:.2f}, {num_clipped} stars left out as outliers")
+        yield f"{label}: chi2/dof {ratio:.2f}, {num_clipped} stars left out as outliers"
 
 
-@app.command("evaluate")
+@app.command("evaluate", epilog=example("albireo evaluate default stars.fits --floor-in-errors 0.02"))
 def evaluate_command(
     model: Annotated[str, typer.Argument(help="`default`, or the path of a trained model.", metavar="MODEL")],
     input_path: Input,
@@ -195,11 +211,23 @@ def _held_out(stars: "TrainingSet", metadata: dict[str, Any] | None, model: str,
     return split_stars(stars, TrainingConfig.from_dict(metadata["configuration"])).test
 
 
-@app.command("models")
-def models_command() -> None:
+@app.command("models", epilog=example("albireo models"))
+def models_command(as_json: AsJson = False) -> None:
     """List the bundled models."""
     from albireo.model import bundled_models, load_model
 
-    for name in bundled_models():
-        model = load_model(name)
+    models = {name: load_model(name) for name in bundled_models()}
+    if as_json:
+        described = [
+            {
+                "name": name,
+                "labels": model.labels,
+                "bands": model.bands,
+                "held_out": (model.metadata or {}).get("held_out"),
+            }
+            for name, model in models.items()
+        ]
+        typer.echo(json.dumps(described, indent=2))
+        return
+    for name, model in models.items():
         typer.echo(f"{name:12} {', '.join(model.labels)} from {len(model.bands)} bands: {describe(model.metadata)}")

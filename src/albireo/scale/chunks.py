@@ -18,6 +18,7 @@ from astropy.table import Table, hstack
 from albireo.catalog import Catalog
 from albireo.errors import UserError
 from albireo.output import write_whole
+from albireo.scale.convert import votable_metadata
 from albireo.scale.manifest import (
     CHUNKS,
     COMPRESSED,
@@ -30,7 +31,9 @@ from albireo.scale.manifest import (
     check_output,
 )
 from albireo.scale.parts import join_parts
+from albireo.scale.rows import from_arrow
 from albireo.scale.stream import CatalogFile, UnreadableRows
+from albireo.summary import describe
 from albireo.tables import id_columns
 
 if TYPE_CHECKING:
@@ -151,7 +154,7 @@ def _finish(output: Path, parts: list[Path], unreadable: list[str]) -> None:
     compressed = [path for path in map(_compressed_path, parts) if path.exists()]
     if compressed:
         write_whole(output / COMPRESSED, lambda path: join_parts(compressed, path))
-    write_whole(output / SUMMARY, lambda path: join_parts(parts, path))
+    write_whole(output / SUMMARY, lambda path: join_parts(parts, path, lambda rows: votable_metadata(from_arrow(rows))))
     shutil.rmtree(output / CHUNKS)
     if unreadable:
         manifest = json.loads((output / MANIFEST).read_text()) | {"unreadable": unreadable}
@@ -169,7 +172,9 @@ def _summary(posterior: "Posterior", stars: Catalog) -> Table:
     summary = Table(posterior.summary())
     summary.remove_columns([name for name in ids.colnames if name in summary.colnames])
     summary.meta = {}
-    return hstack([ids, summary])
+    table = hstack([ids, summary])
+    describe(table)
+    return table
 
 
 def _plain(ids) -> np.ndarray:

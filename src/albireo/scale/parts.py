@@ -1,6 +1,6 @@
 """One Parquet file made of many of the same columns, without holding them all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,13 +14,23 @@ _ROW_GROUP = 1 << 16
 _TEXT_LENGTH = b"table::len::"
 
 
-def join_parts(parts: Sequence[Path], path: Path) -> None:
+def join_parts(
+    parts: Sequence[Path], path: Path, metadata: Callable[[pa.Table], Mapping[bytes, bytes]] | None = None
+) -> None:
     """Write the rows of all parts into one file, in their order.
+
+    Args:
+        parts: the files.
+        path: the file to write.
+        metadata: what to add to the metadata of the first part, which it is called with, for all parts.
 
     Raises:
         UserError: a part is damaged.
     """
     schema = _schema(parts)
+    if metadata is not None:
+        added = metadata(_read(parts[0], parquet.read_table).cast(schema))
+        schema = schema.with_metadata({**(schema.metadata or {}), **added})
     with parquet.ParquetWriter(path, schema, version="2.4") as writer:
         held: list[pa.Table] = []
         for part in parts:

@@ -1,6 +1,6 @@
 """Maps of the sky from the summary of a run: how many stars, their mean reddening by distance, how many are flagged."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import healpy as hp
@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from albireo.errors import UserError
-from albireo.scale.manifest import DATASET, SUMMARY
+from albireo.output import write_files
+from albireo.scale.summaries import Summary
 
 DISTANCES = (0.0, 500.0, 1000.0, 2000.0, 4000.0)
 """Edges of the slices of distance [pc]."""
@@ -40,7 +41,9 @@ def sky_maps(
     num = hp.nside2npix(nside)
     count, flagged = np.zeros((2, num))
     number, reddening = np.zeros((2, len(distances) - 1, num))
-    for glon, glat, distance, e, flags in _read(run):
+    for batch in Summary(run).batches(_COLUMNS):
+        columns = (batch[name].to_numpy(zero_copy_only=False).astype(float) for name in _COLUMNS)
+        glon, glat, distance, e, flags = columns
         known = np.isfinite(glon) & np.isfinite(glat)
         pixel = hp.ang2pix(nside, glon[known], glat[known], lonlat=True)
         count += np.bincount(pixel, minlength=num)
@@ -58,33 +61,26 @@ def sky_maps(
     return maps
 
 
-def _read(run: Path) -> Iterator[list[np.ndarray]]:
-    """The columns that maps need, as floats, some rows at a time."""
-    import pyarrow as pa
-    from pyarrow import dataset
-
-    source = run / SUMMARY if (run / SUMMARY).is_file() else run / DATASET
-    if not source.exists():
-        raise UserError(f"{run} holds no {SUMMARY}; give the folder of a finished run of `albireo infer`.")
-    try:
-        table = dataset.dataset(source, format="parquet", exclude_invalid_files=source.is_dir())
-        missing = [name for name in _COLUMNS if name not in table.schema.names]
-        if missing:
-            raise UserError(f"{source} has no column {missing[0]}; infer the stars again with this version.")
-        for batch in table.to_batches(columns=list(_COLUMNS)):
-            yield [batch[name].to_numpy(zero_copy_only=False).astype(float) for name in _COLUMNS]
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{source} could not be read ({error}); infer the stars again.") from None
-
-
 def write_sky_maps(maps: dict[str, tuple[Float[np.ndarray, " pixel"], str]], output: Path) -> None:
-    """Write `sky_maps.fits`, a column a map, and `sky_maps.png`, in Mollweide's projection, into a new folder."""
-    from matplotlib import pyplot as plt
+    """Write `sky_maps.fits`, a column a map, and `sky_maps.png`, in Mollweide's projection, into a new folder.
 
-    output.mkdir(parents=True, exist_ok=True)
+    Raises:
+        UserError: the folder cannot be written; nothing is left of it.
+    """
     values = [np.where(np.isnan(values), hp.UNSEEN, values) for values, _ in maps.values()]
     options = {"column_names": list(maps), "column_units": [unit for _, unit in maps.values()], "coord": "G"}
-    hp.write_map(output / "sky_maps.fits", values, dtype=np.float32, **options)
+    write_files(
+        output,
+        {
+            "sky_maps.fits": lambda path: hp.write_map(path, values, dtype=np.float32, **options),
+            "sky_maps.png": lambda path: _write_picture(maps, path),
+        },
+    )
+
+
+def _write_picture(maps: dict[str, tuple[Float[np.ndarray, " pixel"], str]], path: Path) -> None:
+    from matplotlib import pyplot as plt
+
     rows = -(-len(maps) // 2)
     figure, axes = plt.subplots(rows, 2, figsize=(11, 3.3 * rows), subplot_kw={"projection": "mollweide"})
     slices = [values for name, (values, _) in maps.items() if name.startswith("reddening")]
@@ -95,8 +91,10 @@ def write_sky_maps(maps: dict[str, tuple[Float[np.ndarray, " pixel"], str]], out
         limit = {"count": None, "flagged": 1.0}.get(name, highest)
         _draw(axis, name, np.where(values == 0, np.nan, values) if name == "count" else values, unit, limit)
     figure.tight_layout()
-    figure.savefig(output / "sky_maps.png", dpi=120)
-    plt.close(figure)
+    try:
+        figure.savefig(path, dpi=120)
+    finally:
+        plt.close(figure)
 
 
 def _draw(axis, name: str, values: Float[np.ndarray, " pixel"], unit: str, highest: float | None) -> None:
