@@ -116,7 +116,7 @@ def infer_command(
     tell(
         f"{len(catalog)} stars in {output / 'summary.parquet'}",
         quiet=quiet,
-        then=f"albireo convert {output} -o {output}.fits, for TOPCAT and others",
+        then=f"albireo report {output}",
     )
 
 
