@@ -19,7 +19,7 @@ test: install
 	$(BIN)/python -m pytest
 
 slow: install
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow --dist load
 
 science: install
 	$(BIN)/python -m pytest -m science
