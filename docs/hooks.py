@@ -31,8 +31,12 @@ def tutorial_as_markdown(path: Path) -> str:
 def _cell_as_markdown(path: Path, head: str, body: str) -> str:
     if "[markdown]" in head:
         return "".join(re.sub("^# ?", "", line) for line in body.splitlines(keepends=True))
-    pictures = (f"{path.stem[:2]}_{name}" for name in re.findall(r'savefig\("(\w+\.png)"', body))
-    shown = [f"![What this draws](../docs/pictures/{name})\n" for name in pictures if _is_picture(name)]
+    pictures = (f"{path.stem[:2]}_{name}" for name in re.findall(r'(?:savefig|Path)\("(\w+\.png)"', body))
+    shown = [
+        f"![The picture that this code saves: {name}](../docs/pictures/{name})\n"
+        for name in pictures
+        if _is_picture(name)
+    ]
     return "\n".join([f"```python\n{body.strip()}\n```\n", *shown])
 
 
