@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DOCUMENTED := $(VENV)/.documented
 DATA := $(or $(ALBIREO_DATA),../shared/data)
 
-.PHONY: install test slow science lint format demo model populations benchmark calibration clean
+.PHONY: install test slow science lint format docs demo model populations benchmark calibration clean
 
 install: $(INSTALLED)
 
@@ -33,6 +34,13 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(DOCUMENTED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+$(DOCUMENTED): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
 demo: install
 	rm -rf demo-output
 	$(BIN)/albireo demo -o demo-output
@@ -59,4 +67,4 @@ calibration: install
 	$(BIN)/albireo calibrate -o calibration-output/nested --sampler nested --num-stars 200
 
 clean:
-	rm -rf $(VENV) build dist demo-output calibration-output .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site demo-output calibration-output .pytest_cache .ruff_cache

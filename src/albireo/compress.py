@@ -56,7 +56,7 @@ class Mixtures(eqx.Module):
 def compress(posterior: "Posterior") -> "pa.Table":
     """A table with a row a star: its id, its row in the input, and `posterior`, a few hundred bytes.
 
-    What is lost is what a mixture of eight Gaussians cannot follow: README, "Compressed posteriors", has figures.
+    What is lost is what a mixture of eight Gaussians cannot follow: docs/catalogues.md has figures.
     """
     import pyarrow as pa
 

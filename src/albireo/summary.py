@@ -1,8 +1,8 @@
 """What the columns of a summary are: unit, IVOA content descriptor and a line of description for each.
 
-The one table of columns: every writer takes its metadata from here, and so does README. Content descriptors are of the
-IVOA's UCD1+ vocabulary, https://www.ivoa.net/documents/UCD1+/ (list 1.6, 2024), in which a statistic that cannot stand
-first follows what it is of. Texts are ASCII, for FITS headers can hold nothing else.
+The one table of columns: every writer takes its metadata from here, and so does docs/results.md. Content descriptors
+are of the IVOA's UCD1+ vocabulary, https://www.ivoa.net/documents/UCD1+/ (list 1.6, 2024), in which a statistic that
+cannot stand first follows what it is of. Texts are ASCII, for FITS headers can hold nothing else.
 """
 
 from typing import NamedTuple

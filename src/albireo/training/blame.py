@@ -74,7 +74,7 @@ def blame(
         option = "refine_learning_rate" if record.stage == "refine" else "learning_rate"
         return UserError(
             f"the loss is not finite in {where}, and no single star is to blame: lower {option}, or check that labels, "
-            f"magnitudes and errors have the units of the README's table of columns; {kept}."
+            f"magnitudes and errors have the units of the table of columns in docs/input.md; {kept}."
         )
     rows = np.sort(np.concatenate([train[1][bad], validation[1][bad_watched]]))
     first = np.flatnonzero(np.isin(steps, np.flatnonzero(bad)).any(axis=1))
