@@ -289,6 +289,15 @@ def test_a_truncated_file_is_refused(table, tmp_path):
         Catalog.read(tmp_path / "stars.fits")
 
 
+@pytest.mark.parametrize("line", ["12,0.1,3,4", "12"])
+def test_a_csv_line_too_short_or_too_long_is_refused(tmp_path, line):
+    (tmp_path / "stars.csv").write_text(f"gaia_g,gaia_g_err,parallax\n12,0.1,\n\n{line}\n")
+    with pytest.raises(
+        UserError, match=rf"line 4 of .*stars\.csv has {line.count(',') + 1} values, the header 3 names"
+    ):
+        Catalog.read(tmp_path / "stars.csv")
+
+
 def test_a_csv_column_twice_is_refused(tmp_path):
     (tmp_path / "stars.csv").write_text("gaia_g,gaia_g,gaia_g_err\n12,13,0.1\n")
     with pytest.raises(UserError, match="gaia_g is there twice"):

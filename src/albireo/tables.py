@@ -1,5 +1,6 @@
 """Reading table files, and taking columns of numbers out of tables: names, units and missing values in one place."""
 
+import csv
 import re
 import warnings
 from collections.abc import Iterator
@@ -66,6 +67,8 @@ def reading(path: Path) -> Iterator[str]:
 def _read(path: Path, file_format: str) -> Table:
     if file_format == "votable":
         return Table.read(path, format="votable", use_names_over_ids=True)  # an ID cannot begin with a digit
+    if file_format == "ascii.csv":
+        check_csv(path)
     if file_format != "parquet":
         return Table.read(path, format=file_format)
     import pandas as pd
@@ -74,6 +77,22 @@ def _read(path: Path, file_format: str) -> Table:
     if b"table_meta_yaml" in (parquet.read_schema(path).metadata or {}):
         return Table.read(path, format="parquet")  # astropy wrote it, units and all
     return to_astropy(pd.read_parquet(path))
+
+
+def check_csv(path: Path) -> None:
+    """Refuse a CSV file of lines of unequal length: readers would take what is not there for missing.
+
+    Raises:
+        UserError: a line has more or fewer values than the header.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file)
+        names = next(lines, [])
+        for values in lines:
+            if values and len(values) != len(names):
+                raise UserError(
+                    f"line {lines.line_num} of {path} has {len(values)} values, the header {len(names)} names; mend it."
+                )
 
 
 def _ending(path: Path) -> str:

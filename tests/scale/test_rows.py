@@ -122,10 +122,9 @@ def test_half_a_file_is_refused_at_once(tmp_path, ending):
     path = tmp_path / f"stars.{ending}"
     make_stars(2000).write(path, format="ascii.csv" if ending == "csv" else None)
     truncated(path, 0.5)
-    if ending == "csv":  # nothing tells, but for the last line
-        assert 900 < len(CatalogFile(path)) < 1100
-        return
-    with pytest.raises(UserError, match=r"could not be read as a \.") as caught:
+    # Of a CSV file nothing tells, but for the last line.
+    sentence = r"line \d+ of .* values, the header" if ending == "csv" else r"could not be read as a \."
+    with pytest.raises(UserError, match=sentence) as caught:
         CatalogFile(path)
     assert str(caught.value).count(str(path)) == 1
     assert "\n" not in str(caught.value)

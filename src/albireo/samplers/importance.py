@@ -23,7 +23,7 @@ class Importance:
         num_samples: weighted draws per star.
         num_refits: how often the mixture is fitted anew to weighted draws from it, which some stars need.
         escalate: whether a star of k̂ above 0.7 or an effective sample below 400 goes on by itself to refits and four
-            times as many draws, then to NUTS, then to nested sampling.
+            times as many draws, twice if need be, then to NUTS, then to nested sampling.
         batch_size: stars sampled together.
     """
 
@@ -45,7 +45,8 @@ class Importance:
         if not self.escalate:
             return ()
         more = replace(self, num_samples=4 * self.num_samples, num_refits=3, escalate=False)
-        return (more, NUTS().long(), Nested())
+        # What fails once more by chance, in one of twenty such stars, most often succeeds with other random numbers.
+        return (more, more, NUTS().long(), Nested())
 
     def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars; the draws of each form one chain."""

@@ -19,7 +19,7 @@ from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 
 from albireo.errors import UserError
-from albireo.tables import is_id_name, read_table, reading, to_astropy
+from albireo.tables import check_csv, is_id_name, read_table, reading, to_astropy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -214,6 +214,7 @@ class CsvRows(_Stream):
 
     def __init__(self, path: Path):
         super().__init__(path)
+        check_csv(path)
         ids = [name for name in self._open(nrows=0).columns if is_id_name(name)]
         integer, self._num_rows = set(ids), 0
         with self._open(usecols=ids or [0], dtype=str, chunksize=_SKIPPED_AT_ONCE) as parts:
