@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _RETRIES = 2
 _TIMEOUT = "5s"
 
+# One of these is in the folder of every catalogue, or of a collection of them.
+_PROPERTIES = ("hats.properties", "properties", "collection.properties")
+
 
 def infer_hats(
     folder: Path,
@@ -82,6 +85,10 @@ def infer_hats(
 
 
 def _open(folder: Path) -> "HatsCatalog":
+    if not any((folder / name).is_file() for name in _PROPERTIES):
+        raise UserError(
+            f"{folder} is neither a table nor the folder of a HATS catalogue; give the path of one of them."
+        )
     try:
         import distributed  # noqa: F401, the workers need it
         import lsdb
