@@ -116,6 +116,6 @@ def test_every_sampler_has_somewhere_to_go_unless_told_otherwise():
         return [each.engine for each in sampler.fallbacks()]
 
     assert engines(Importance()) == ["importance-refit", "importance-refit", "nuts-refit", "nested"]
-    assert engines(NUTS()) == ["nuts-refit", "nested"]
+    assert engines(NUTS()) == ["nuts-refit", "importance-refit", "nested"]
     assert engines(Importance(escalate=False)) == engines(NUTS(escalate=False)) == []
     assert not hasattr(Nested(), "fallbacks")

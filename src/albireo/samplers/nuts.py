@@ -47,7 +47,7 @@ class NUTS:
             and with them hardly a transition diverges.
         num_refits: how often the mixture is fitted anew to weighted draws from it, which some stars need.
         escalate: whether a star with r̂ above 1.01, an effective sample below 400 or a divergent transition goes on by
-            itself to longer chains of shorter steps, then to nested sampling.
+            itself to longer chains of shorter steps, then to importance and to nested sampling.
         batch_size: stars sampled together.
     """
 
@@ -84,7 +84,9 @@ class NUTS:
 
     def fallbacks(self) -> tuple[Sampler, ...]:
         """What a star goes on to whose chains cannot be trusted."""
-        return (self.long(), Nested()) if self.escalate else ()
+        from albireo.samplers.importance import Importance  # which goes on to this sampler in turn
+
+        return (self.long(), Importance().more(), Nested()) if self.escalate else ()
 
     def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars."""
