@@ -109,6 +109,7 @@ def undisturbed(small):
     return train(small, SMALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_training_killed_with_sigkill_resumes_to_the_same_weights_bit_for_bit(checkpoints, small, undisturbed, moment):
     path, seen = checkpoints[moment], []
