@@ -128,6 +128,7 @@ def some_stars(model) -> tuple[Catalog, Catalog]:
     return hosts[[60, 0]], simulate(model, (GIANT,) * 2).without("parallax")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", [0, 1], ids=["with parallax", "without parallax"])
 def test_the_three_samplers_agree_on_stars(model, milky_way, which):
     """Medians and 68 % intervals: a thousandth of the mass far off moves standard deviations, not them.

@@ -98,6 +98,7 @@ def test_outliers_are_excluded(stars, true_model):
     assert spoiled.excluded[30:].mean() < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bands", "labels"),
     [
