@@ -1,9 +1,13 @@
 """A posterior that nobody sampled, and the folder of its run: what figures and reports are made from."""
 
+from pathlib import Path
+
 import numpy as np
 import xarray as xr
 
 from albireo.catalog import Catalog
+from albireo.cli.app import load_problem
+from albireo.fingerprint import fingerprint
 from albireo.groups import data_groups, dataset
 from albireo.posterior import Posterior
 from albireo.scale.chunks import infer_in_chunks
@@ -65,3 +69,9 @@ def write_run(
     posterior = made_up_posterior(problem, catalog, truths)
     infer_in_chunks(catalog, lambda stars: posterior[stars.row], folder, settings, keep_draws=keep_draws)
     return posterior
+
+
+def settings_of(stars: Path) -> dict:
+    """What `albireo infer` records of a run of these stars."""
+    _, described = load_problem("default", "milky-way", "nuts")
+    return {**described, "spread": False, "seed": 0, "input": fingerprint(stars)}

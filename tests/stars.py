@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +9,7 @@ from astropy.table import Table
 
 import albireo
 from albireo.catalog import Catalog
+from albireo.inference import in_double as to_double  # noqa: F401, for tests of models, priors and stars
 from albireo.likelihood import Star, parallax_from_distance_modulus
 from albireo.model import Spread
 
@@ -56,8 +56,3 @@ def with_spread(model, num_members=3, seed=4):
         return jnp.stack([a * (1 + 0.01 * rng.normal(size=a.shape)) for _ in range(num_members)])
 
     return model.with_spread(Spread(jax.tree.map(stray, model.layers)))
-
-
-def to_double(tree):
-    """A model, prior or star in double precision, inside `jax.enable_x64`."""
-    return jax.tree.map(lambda a: jnp.asarray(a, jnp.float64) if eqx.is_inexact_array(a) else a, tree)

@@ -8,12 +8,11 @@ import pytest
 
 from albireo import UserError, cli
 from albireo.catalog import Catalog
-from albireo.cli.app import load_problem
 from albireo.fingerprint import fingerprint
 from albireo.model.io import model_path
 from albireo.runs import Run
 from albireo.samplers import Problem
-from made_up import write_run
+from made_up import settings_of, write_run
 from stars import TRUTHS, simulate
 
 N_STAR = 6
@@ -51,8 +50,7 @@ def folder(problem, tmp_path_factory):
         table[f"{label}_err"] = np.full(N_STAR, width)
     table["name"] = [f"Star {number}" for number in range(N_STAR)]
     table.write(place / "stars.ecsv")
-    _, described = load_problem("default", "milky-way", "nuts")
-    settings = {**described, "spread": False, "seed": 0, "input": fingerprint(place / "stars.ecsv")}
+    settings = settings_of(place / "stars.ecsv")
     write_run(place / "run", problem, Catalog.read(place / "stars.ecsv"), settings)
     return place
 

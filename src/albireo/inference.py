@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -91,9 +92,9 @@ def infer(
     return Posterior.from_batch(batch, catalog, problem, metadata)
 
 
-def in_double(problem: Problem) -> Problem:
-    """The same in double precision, within `jax.enable_x64`."""
-    return jax.tree.map(lambda a: jnp.asarray(a, jnp.float64) if eqx.is_inexact_array(a) else a, problem)
+def in_double(tree: Any) -> Any:
+    """A problem, a model, a prior or stars in double precision, within `jax.enable_x64`."""
+    return jax.tree.map(lambda a: jnp.asarray(a, jnp.float64) if eqx.is_inexact_array(a) else a, tree)
 
 
 def _dtype(problem: Problem) -> np.dtype:

@@ -8,13 +8,11 @@ import pytest
 
 from albireo import cli
 from albireo.catalog import Catalog
-from albireo.cli.app import load_problem
-from albireo.fingerprint import fingerprint
 from albireo.report.page import json_in_html
 from albireo.runs import Run
 from albireo.samplers import Problem
 from browser import CHROMIUM, open_browser
-from made_up import write_run
+from made_up import settings_of, write_run
 from stars import TRUTHS, simulate
 
 pytest.importorskip("plotly")
@@ -48,8 +46,7 @@ def place(problem, tmp_path_factory):
     table["teff"], table["teff_err"] = [theta[0] for theta, _, _ in STARS], np.full(len(NAMES), 60.0)
     table.write(place / "stars.ecsv")
     catalog = Catalog.read(place / "stars.ecsv")
-    _, described = load_problem("default", "milky-way", "nuts")
-    settings = {**described, "spread": False, "seed": 0, "input": fingerprint(place / "stars.ecsv")}
+    settings = settings_of(place / "stars.ecsv")
     for name, keep_draws in (("run", True), ("summary", False)):
         write_run(place / name, problem, catalog, settings, truths=STARS, keep_draws=keep_draws)
         assert cli.run(["report", str(place / name)]) == 0
