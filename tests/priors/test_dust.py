@@ -132,7 +132,7 @@ def sky_positions():
     ("old", "new", "says"),
     [
         ("dust.npy", "none.npy", "dust.file .*none.npy cannot be read"),
-        ('"nested"', '"spiral"', "dust.ordering must be nested or ring"),
+        ('"nested"', '"spiral"', "dust.ordering must be one of nested, ring"),
         ("last_distance_modulus_mag = 16", "last_distance_modulus_mag = 2", "rising in even steps"),
     ],
 )

@@ -6,7 +6,7 @@ linear, and the integral of that is exact, so every prior is normalised and samp
 """
 
 import abc
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -15,21 +15,23 @@ import numpy as np
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from albireo.priors.density import Place
+from albireo.priors.metallicity import Metallicity, MetallicityLaw
+
 # Distance moduli of the tables [mag]: from 1 pc to 100 kpc.
 MU_MIN, MU_MAX, NUM_MU = -5.0, 20.0, 251
 MU_STEP = (MU_MAX - MU_MIN) / (NUM_MU - 1)
-_LOG_TEN_FIFTH = np.log(10) / 5
-
-
-class Metallicity(NamedTuple):
-    """The Gaussian distribution of [Fe/H] of every component at one place [dex]."""
-
-    mean: Float[Array, " component"]
-    std: Float[Array, " component"]
+LOG_TEN_FIFTH = np.log(10) / 5
 
 
 class DistancePrior(eqx.Module):
-    """Space densities of one or several components, and the metallicities of their stars."""
+    """Space densities of one or several components, and the metallicities of their stars.
+
+    Attributes:
+        names: names of the components.
+    """
+
+    names: eqx.AbstractVar[tuple[str, ...]]
 
     @property
     @abc.abstractmethod
@@ -102,7 +104,8 @@ class SameEverywhere(DistancePrior):
         feh: its metallicity.
     """
 
-    feh: "MetallicityGradient"
+    feh: MetallicityLaw
+    names: ClassVar[tuple[str, ...]] = ("everywhere",)
 
     @property
     def depends_on_position(self) -> bool:
@@ -111,8 +114,10 @@ class SameEverywhere(DistancePrior):
 
     def metallicity(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Metallicity:
         """The same at every place."""
-        del mu, position
-        return Metallicity(jnp.atleast_1d(jnp.asarray(self.feh.mean)), jnp.atleast_1d(jnp.asarray(self.feh.std)))
+        del position
+        here = jnp.ones_like(mu)
+        mean = self.feh.mean_at(Place(here, 0 * here, 0 * here, here))
+        return Metallicity(jnp.atleast_1d(mean), jnp.atleast_1d(jnp.asarray(self.feh.std, mean.dtype)))
 
 
 class FlatInDistanceModulus(SameEverywhere):
@@ -135,132 +140,29 @@ class ExponentiallyDecreasing(SameEverywhere):
 
     def log_number(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Float[Array, " component"]:
         """3 log d − d/L, as p(μ) ∝ p(d) d."""
-        return jnp.atleast_1d(3 * _LOG_TEN_FIFTH * mu - distance_kpc(mu) / self.scale)
+        return jnp.atleast_1d(3 * LOG_TEN_FIFTH * mu - distance_kpc(mu) / self.scale)
+
+
+class GeneralisedGamma(SameEverywhere):
+    """p(d) ∝ d^β exp(−(d/L)^α), the form of Bailer-Jones et al. (2021, AJ 161, 147, Eq. 3).
+
+    Attributes:
+        feh: metallicity of the stars.
+        scale: length scale L [kpc].
+        alpha: α.
+        beta: β.
+    """
+
+    scale: float
+    alpha: float
+    beta: float
+
+    def log_number(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Float[Array, " component"]:
+        """(β + 1) log d − (d/L)^α, as p(μ) ∝ p(d) d."""
+        shape = (distance_kpc(mu) / self.scale) ** self.alpha
+        return jnp.atleast_1d((self.beta + 1) * LOG_TEN_FIFTH * mu - shape)
 
 
 def distance_kpc(mu: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
     """Distance [kpc] at distance modulus μ [mag]."""
-    return 0.01 * jnp.exp(_LOG_TEN_FIFTH * mu)
-
-
-class Disc(eqx.Module):
-    """An exponential disc, ρ ∝ exp(−R/L − |z|/H), 1 at the Sun's Galactic radius in the plane.
-
-    Attributes:
-        scale_length: L [kpc].
-        scale_height: H [kpc].
-    """
-
-    scale_length: float
-    scale_height: float
-
-    def log_density(self, radius, z, solar_radius):
-        """log ρ at cylindrical radius and height [kpc]."""
-        return -(radius - solar_radius) / self.scale_length - jnp.abs(z) / self.scale_height
-
-
-class Halo(eqx.Module):
-    """A power law in flattened radius, ρ ∝ r_q^−n, 1 at the Sun's Galactic radius in the plane.
-
-    r_q² = R² + (z/q)², with q(r) = q_∞ − (q_∞ − q_0) exp(1 − √(r² + r_s²)/r_s) (Xue et al. 2015, ApJ 809, 144).
-
-    Attributes:
-        slope: n.
-        flattening_center: q_0.
-        flattening_outer: q_∞.
-        flattening_scale: r_s [kpc].
-        core: radius [kpc] within which the density stops rising.
-    """
-
-    slope: float
-    flattening_center: float
-    flattening_outer: float
-    flattening_scale: float
-    core: float
-
-    def log_density(self, radius, z, solar_radius):
-        """log ρ at cylindrical radius and height [kpc]."""
-        return self._power_law(radius, z) - self._power_law(solar_radius, 0.0)
-
-    def _power_law(self, radius, z):
-        r = jnp.sqrt(radius**2 + z**2)
-        rise = jnp.exp(1 - jnp.sqrt(r**2 + self.flattening_scale**2) / self.flattening_scale)
-        q = self.flattening_outer - (self.flattening_outer - self.flattening_center) * rise
-        return -0.5 * self.slope * jnp.log(radius**2 + (z / q) ** 2 + self.core**2)
-
-
-class MetallicityGradient(eqx.Module):
-    """A Gaussian distribution of [Fe/H] whose mean changes with the place: mean + radial·(R − R0) + vertical·|z|.
-
-    Attributes:
-        mean: in the plane at the Sun's Galactic radius [dex].
-        std: at one place [dex].
-        radial: gradient [dex/kpc].
-        vertical: gradient [dex/kpc].
-    """
-
-    mean: float
-    std: float
-    radial: float
-    vertical: float
-
-    def at(self, radius, z, solar_radius):
-        """The mean at cylindrical radius and height [kpc]; the gradients end at 15 kpc and at 3 kpc."""
-        outward = jnp.clip(radius, 0, 15.0) - solar_radius
-        return self.mean + self.radial * outward + self.vertical * jnp.minimum(jnp.abs(z), 3.0)
-
-
-class Component(NamedTuple):
-    """A part of the Galaxy.
-
-    Attributes:
-        density: its density law, 1 at the Sun's radius in the plane.
-        fraction: local number density, on one scale for all components.
-        feh: metallicity of its stars.
-    """
-
-    density: Disc | Halo
-    fraction: float
-    feh: MetallicityGradient
-
-
-class Galaxy(DistancePrior):
-    """A sum of components along the sightline.
-
-    Attributes:
-        components: its parts.
-        solar_radius: distance of the Sun from the Galactic centre [kpc].
-        solar_height: height of the Sun above the plane [kpc].
-        names: names of the components.
-    """
-
-    components: tuple[Component, ...]
-    solar_radius: float
-    solar_height: float
-    names: tuple[str, ...] = eqx.field(static=True)
-
-    @property
-    def depends_on_position(self) -> bool:
-        """Yes."""
-        return True
-
-    def log_number(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Float[Array, " component"]:
-        """log ρ + 3 log d of every component."""
-        radius, z = self.galactocentric(mu, position)
-        log_density = [
-            jnp.log(part.fraction) + part.density.log_density(radius, z, self.solar_radius) for part in self.components
-        ]
-        return jnp.stack(log_density) + 3 * _LOG_TEN_FIFTH * mu
-
-    def metallicity(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Metallicity:
-        """By each component's gradients."""
-        radius, z = self.galactocentric(mu, position)
-        mean = jnp.stack([part.feh.at(radius, z, self.solar_radius) for part in self.components])
-        return Metallicity(mean, jnp.stack([jnp.asarray(part.feh.std, mean.dtype) for part in self.components]))
-
-    def galactocentric(self, mu, position):
-        """Cylindrical radius and height [kpc] at distance modulus μ in this direction [deg]."""
-        d, (glon, glat) = distance_kpc(mu), jnp.deg2rad(position)
-        x = self.solar_radius - d * jnp.cos(glat) * jnp.cos(glon)
-        y = d * jnp.cos(glat) * jnp.sin(glon)
-        return jnp.sqrt(x**2 + y**2), d * jnp.sin(glat) + self.solar_height
+    return 0.01 * jnp.exp(LOG_TEN_FIFTH * mu)

@@ -7,9 +7,10 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from albireo.priors import distance
-from albireo.priors.distance import DistancePrior, Metallicity, interpolate
+from albireo.priors.distance import DistancePrior, interpolate
 from albireo.priors.dust import DustPrior
 from albireo.priors.lines_of_sight import Sightline, tabulate
+from albireo.priors.metallicity import Metallicity
 from albireo.priors.reddening import Reddening
 from albireo.priors.stars import StarsPrior
 

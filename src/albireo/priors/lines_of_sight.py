@@ -10,8 +10,9 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from albireo.priors import distance
-from albireo.priors.distance import DistancePrior, Metallicity, grid
+from albireo.priors.distance import DistancePrior, grid
 from albireo.priors.dust import DustPrior
+from albireo.priors.metallicity import Metallicity
 from albireo.priors.reddening import Reddening
 
 # A star anywhere on the sky is in one of the zones of |sin b| between these.

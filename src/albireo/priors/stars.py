@@ -14,9 +14,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from albireo.errors import UserError
 from albireo.model import StellarModel
 from albireo.model.mixture import GaussianMixture
-from albireo.priors.distance import Metallicity
 from albireo.priors.isochrones import AGE_EDGES, FEH, LOG_TEFF, LOGG, Axis, load_populations
 from albireo.priors.lines_of_sight import Sightline, log_seen
+from albireo.priors.metallicity import Metallicity
 
 # Absolute magnitudes at which the share of stars that a survey sees is tabulated [mag].
 _MAGNITUDE = Axis(-10.0, 0.25, 121)

@@ -1,0 +1,261 @@
+"""A prior from the tables of its file: one function for each kind of part."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from albireo.errors import UserError
+from albireo.model import StellarModel
+from albireo.priors.density import (
+    PROFILES,
+    Bar,
+    DensityLaw,
+    Disc,
+    EllipsoidalDisc,
+    Halo,
+    RoundedDisc,
+    YoungDisc,
+)
+from albireo.priors.distance import (
+    DistancePrior,
+    ExponentiallyDecreasing,
+    FlatInDistanceModulus,
+    GeneralisedGamma,
+    SameEverywhere,
+)
+from albireo.priors.dust import DustDisc, DustMap, Exponential, TruncatedNormal
+from albireo.priors.galactic import GalacticPrior
+from albireo.priors.galaxy import Component, Galaxy
+from albireo.priors.isochrones import AGE_EDGES
+from albireo.priors.lines_of_sight import Sightline, average_over_sky
+from albireo.priors.metallicity import DeclineWithHeight, Gradients, MetallicityLaw
+from albireo.priors.section import Section
+from albireo.priors.stars import IsochroneStars, Population, TrainingStars
+
+
+def build_prior(values: dict[str, Any], path: Path, model: StellarModel) -> GalacticPrior:
+    """The prior that the tables of a file describe.
+
+    Raises:
+        UserError: a key is missing or unknown, or a value is out of range.
+    """
+    top = Section(values, "", path)
+    description = top.text("description")
+    stars = top.section("stars")
+    stars_kind = stars.choice("kind", ("isochrones", "training"))
+    populations = _Populations(stars if stars_kind == "isochrones" else None)
+    distance, dust = _as_arrays(
+        (_build_distance(top.section("distance"), populations), _build_kind(top.section("dust"), _DUSTS))
+    )
+    top.done()
+    anywhere = average_over_sky(distance, dust)
+    built = _isochrones(stars, model, populations) if stars_kind == "isochrones" else _training(stars, model, anywhere)
+    return GalacticPrior(built, distance, dust, anywhere, path.stem, description)
+
+
+class _Populations:
+    """The stars of every component, where they come from isochrones: asked for by name, each once."""
+
+    def __init__(self, stars: Section | None) -> None:
+        self.section = stars.section("populations") if stars else None
+        self.of: dict[str, Population] = {}
+
+    def metallicity(self, name: str) -> MetallicityLaw:
+        """Take the population of a component; without isochrones nobody asks for its metallicity."""
+        if self.section is None:
+            return Gradients(std=1.0, mean=0.0, radial=0.0, vertical=0.0)
+        part = self.section.section(name)
+        low, high = part.number("youngest_gyr", positive=False), part.number("oldest_gyr")
+        if not AGE_EDGES[0] <= low < high <= AGE_EDGES[-1]:
+            raise UserError(
+                f"{part.path}: {part.where}: ages must rise from youngest_gyr to oldest_gyr between "
+                f"{AGE_EDGES[0]:g} and {AGE_EDGES[-1]:g}; got {low:g} and {high:g}."
+            )
+        self.of[name] = Population((low, high), part.number("alpha_fe", positive=False))
+        law = _build_kind(part.section("feh"), _METALLICITIES)
+        part.done()
+        return law
+
+
+def _as_arrays(tree: Any) -> Any:
+    """Numbers as arrays, so that they are arguments of compiled code: priors of the same form then share it."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, tree)
+
+
+def _training(section: Section, model: StellarModel, anywhere: Sightline) -> TrainingStars:
+    brightest = section.number("brightest_mag", positive=False)
+    faintest = section.number("faintest_mag", positive=False)
+    section.done()
+    if brightest >= faintest:
+        raise UserError(f"{section.path}: stars.brightest_mag must be less than stars.faintest_mag; mend them.")
+    return TrainingStars.build(model, anywhere, brightest=brightest, faintest=faintest)
+
+
+def _isochrones(section: Section, model: StellarModel, populations: _Populations) -> IsochroneStars:
+    assert populations.section is not None
+    populations.section.done()
+    section.done()
+    return IsochroneStars.build(model, list(populations.of.values()))
+
+
+def _build_distance(section: Section, populations: _Populations) -> DistancePrior:
+    kind = section.choice("kind", ("galaxy", *_SAME_EVERYWHERE))
+    if kind == "galaxy":
+        distance = _galaxy(section, populations)
+    else:
+        distance = _SAME_EVERYWHERE[kind](section, populations.metallicity(*SameEverywhere.names))
+    section.done()
+    return distance
+
+
+def _build_kind(section: Section, kinds: dict[str, Callable[[Section], Any]]) -> Any:
+    built = kinds[section.choice("kind", tuple(kinds))](section)
+    section.done()
+    return built
+
+
+def _disc(section: Section) -> Disc:
+    return Disc(
+        section.number("scale_length_kpc"), section.number("scale_height_kpc"), section.number("core_kpc", default=0.0)
+    )
+
+
+def _rounded_disc(section: Section) -> RoundedDisc:
+    return RoundedDisc(
+        section.number("scale_length_kpc"), section.number("scale_height_kpc"), section.number("rounded_height_kpc")
+    )
+
+
+def _ellipsoidal_disc(section: Section, law: type[EllipsoidalDisc]) -> EllipsoidalDisc:
+    ratio, length, hole = (section.number(key) for key in ("axis_ratio", "scale_length_kpc", "hole_length_kpc"))
+    if hole >= length:
+        raise UserError(
+            f"{section.path}: {section.where}.hole_length_kpc must be less than scale_length_kpc; got {hole:g}."
+        )
+    return law(ratio, length, hole)
+
+
+def _halo(section: Section) -> Halo:
+    slope = section.number("slope")
+    if "flattening" in section.values:
+        center = outer = section.number("flattening")
+        scale = 1.0
+    else:
+        center, outer = section.number("flattening_center"), section.number("flattening_outer")
+        scale = section.number("flattening_scale_kpc")
+    return Halo(
+        slope=slope,
+        flattening_center=center,
+        flattening_outer=outer,
+        flattening_scale=scale,
+        core=section.number("core_kpc"),
+        break_radius=section.number("break_radius_kpc", default=100.0),
+        outer_slope=section.number("outer_slope", default=slope),
+    )
+
+
+def _bar(section: Section) -> Bar:
+    return Bar(
+        length=section.number("length_kpc"),
+        width=section.number("width_kpc"),
+        height=section.number("height_kpc"),
+        boxiness_in_plane=section.number("boxiness_in_plane"),
+        boxiness=section.number("boxiness"),
+        angle=section.number("angle_deg", positive=False),
+        cutoff_radius=section.number("cutoff_radius_kpc"),
+        cutoff_width=section.number("cutoff_width_kpc"),
+        profile=section.choice("profile", tuple(PROFILES)),
+    )
+
+
+def _galaxy(section: Section, populations: _Populations) -> Galaxy:
+    components = {}
+    for name, part in section.sections("components").items():
+        fraction = part.number("fraction")
+        components[name] = Component(_build_kind(part, _DENSITIES), fraction, populations.metallicity(name))
+    if not components:
+        raise UserError(f"{section.path}: {section.where}.components is empty; add at least one component.")
+    return Galaxy(
+        components=tuple(components.values()),
+        solar_radius=section.number("solar_radius_kpc"),
+        solar_height=section.number("solar_height_kpc", positive=False),
+        names=tuple(components),
+    )
+
+
+def _gradients(section: Section) -> Gradients:
+    return Gradients(
+        std=section.number("std"),
+        mean=section.number("mean", positive=False),
+        radial=section.number("radial_per_kpc", positive=False),
+        vertical=section.number("vertical_per_kpc", positive=False),
+    )
+
+
+def _decline(section: Section) -> DeclineWithHeight:
+    return DeclineWithHeight(
+        std=section.number("std"),
+        plane=section.number("plane", positive=False),
+        far=section.number("far", positive=False),
+        scale_height=section.number("scale_height_kpc"),
+    )
+
+
+def _dust_map(section: Section) -> DustMap:
+    file = section.path.parent / section.text("file")
+    try:
+        reddening = np.load(file, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{section.path}: {section.where}.file {file} cannot be read ({error}); "
+            "name a .npy file with a row for each HEALPix pixel."
+        ) from None
+    ordering = section.choice("ordering", ("nested", "ring"))
+    first, last = (section.number(f"{end}_distance_modulus_mag", positive=False) for end in ("first", "last"))
+    try:
+        return DustMap.from_array(
+            reddening,
+            np.linspace(first, last, reddening.shape[-1]),
+            nested=ordering == "nested",
+            nearest=section.number("reliable_from_mag", positive=False),
+            farthest=section.number("reliable_to_mag", positive=False),
+            fractional=section.number("fractional_scatter"),
+            absolute=section.number("absolute_scatter_mag"),
+        )
+    except UserError as error:
+        raise UserError(f"{section.path}: {section.where}.file {file}: {error}") from None
+
+
+_SAME_EVERYWHERE: dict[str, Callable[[Section, MetallicityLaw], DistancePrior]] = {
+    "flat": lambda _, feh: FlatInDistanceModulus(feh),
+    "exponentially-decreasing": lambda section, feh: ExponentiallyDecreasing(feh, section.number("scale_kpc")),
+    "generalised-gamma": lambda section, feh: GeneralisedGamma(
+        feh, *(section.number(key) for key in ("scale_kpc", "alpha", "beta"))
+    ),
+}
+_DENSITIES: dict[str, Callable[[Section], DensityLaw]] = {
+    "disc": _disc,
+    "rounded-disc": _rounded_disc,
+    "ellipsoidal-disc": lambda section: _ellipsoidal_disc(section, EllipsoidalDisc),
+    "young-disc": lambda section: _ellipsoidal_disc(section, YoungDisc),
+    "halo": _halo,
+    "bar": _bar,
+}
+_METALLICITIES: dict[str, Callable[[Section], MetallicityLaw]] = {
+    "gradients": _gradients,
+    "decline-with-height": _decline,
+}
+_DUSTS: dict[str, Callable[[Section], Any]] = {
+    "exponential": lambda section: Exponential(section.number("mean_mag")),
+    "truncated-normal": lambda section: TruncatedNormal(
+        section.number("mean_mag", positive=False), section.number("std_mag")
+    ),
+    "map": _dust_map,
+    "disc": lambda section: DustDisc(
+        section.number("midplane_mag_per_kpc"), section.number("scale_height_kpc"), section.number("floor_mag")
+    ),
+}
