@@ -24,6 +24,7 @@ from albireo.priors.distance import (
     MetallicityGradient,
 )
 from albireo.priors.dust import DustDisc, DustMap, Exponential, TruncatedNormal
+from albireo.priors.dust_cap import UNITS, DustCap
 from albireo.priors.galactic import GalacticPrior
 from albireo.priors.isochrones import AGE_EDGES
 from albireo.priors.lines_of_sight import Sightline, average_over_sky
@@ -267,13 +268,7 @@ def _population(section: _Section) -> tuple[MetallicityGradient, Population | No
 
 def _dust_map(section: _Section) -> DustMap:
     file = section.path.parent / section.text("file")
-    try:
-        reddening = np.load(file, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{section.path}: {section.where}.file {file} cannot be read ({error}); "
-            "name a .npy file with a row for each HEALPix pixel."
-        ) from None
+    reddening = _load_array(file, section)
     ordering = section.text("ordering")
     if ordering not in ("nested", "ring"):
         raise UserError(f"{section.path}: {section.where}.ordering must be nested or ring; got {ordering!r}.")
@@ -281,7 +276,7 @@ def _dust_map(section: _Section) -> DustMap:
     try:
         return DustMap.from_array(
             reddening,
-            np.linspace(first, last, reddening.shape[-1]),
+            np.linspace(first, last, np.shape(reddening)[-1] if np.ndim(reddening) else 1),
             nested=ordering == "nested",
             nearest=section.number("reliable_from_mag", positive=False),
             farthest=section.number("reliable_to_mag", positive=False),
@@ -292,12 +287,48 @@ def _dust_map(section: _Section) -> DustMap:
         raise UserError(f"{section.path}: {section.where}.file {file}: {error}") from None
 
 
+def _load_array(file: Path, section: _Section) -> np.ndarray:
+    try:
+        array = np.load(file, allow_pickle=False)
+        if not isinstance(array, np.ndarray):  # an archive of several
+            array.close()
+            raise ValueError
+    except (OSError, ValueError, EOFError) as error:
+        cause = error.strerror if isinstance(error, OSError) and error.strerror else "no array, or damaged"
+        raise UserError(
+            f"{section.path}: {section.where}.file {file} cannot be read ({cause}); "
+            "name a .npy file with a row for each HEALPix pixel."
+        ) from None
+    return array
+
+
+def _dust_cap(section: _Section) -> DustCap:
+    file = section.path.parent / section.text("file")
+    settings = {
+        "units": section.text("units"),
+        "scale_height": section.number("scale_height_kpc"),
+        "scale_length": section.number("scale_length_kpc"),
+        "fractional": section.number("fractional_scatter"),
+        "absolute": section.number("absolute_scatter_mag"),
+    }
+    if settings["units"] not in UNITS:
+        raise UserError(
+            f"{section.path}: {section.where}.units must be one of {', '.join(UNITS)}; got {settings['units']!r}."
+        )
+    try:
+        return DustCap.read(file, **settings)
+    except UserError as error:
+        named = "" if str(file) in str(error) else f" {file}"
+        raise UserError(f"{section.path}: {section.where}.file{named}: {error}") from None
+
+
 _DUSTS: dict[str, Callable[[_Section], Any]] = {
     "exponential": lambda section: Exponential(section.number("mean_mag")),
     "truncated-normal": lambda section: TruncatedNormal(
         section.number("mean_mag", positive=False), section.number("std_mag")
     ),
     "map": _dust_map,
+    "cap": _dust_cap,
     "disc": lambda section: DustDisc(
         section.number("midplane_mag_per_kpc"), section.number("scale_height_kpc"), section.number("floor_mag")
     ),
