@@ -39,7 +39,8 @@ def write_archives(folder, model, num=200):
     gaia = Table({"source_id": 10**18 + np.arange(num), "ra": ra, "dec": dec, "pmra": pmra, "pmdec": pmdec})
     gaia["ref_epoch"], gaia["visibility_periods_used"], gaia["phot_g_n_obs"] = 2015.5, 12, 150
     gaia["astrometric_chi2_al"], gaia["astrometric_n_good_obs_al"] = 190.0, 205
-    gaia["parallax"], gaia["parallax_error"] = 1 / distance + 0.03 * rng.normal(size=num), 0.03
+    zero_point = -0.029  # of Gaia DR2 [mas], which `albireo read` takes off
+    gaia["parallax"], gaia["parallax_error"] = 1 / distance + zero_point + 0.03 * rng.normal(size=num), 0.03
     for band in ("g", "bp", "rp"):
         gaia[f"phot_{band}_mean_mag"], gaia[f"phot_{band}_mean_flux_over_error"] = mag[f"gaia_{band}"], 500.0
     gaia["visibility_periods_used"][POOR_ASTROMETRY] = 5

@@ -71,8 +71,23 @@ def test_a_query_object_gives_the_same_map(dust_map):
     def fails(coords):
         raise FileNotFoundError("no map here")
 
-    with pytest.raises(UserError, match="could not be asked: FileNotFoundError: no map here"):
+    with pytest.raises(UserError, match=r"could not be asked \(FileNotFoundError: no map here"):
         DustMap.from_query(fails, nside=NSIDE, distance_modulus=MU)
+
+
+@pytest.mark.parametrize(
+    ("query", "nside", "says"),
+    [
+        (lambda coords: None, 2, "it has the shape .."),
+        (lambda coords: np.zeros(3), 2, "it has the shape .3,."),
+        (lambda coords: ["a"], 2, "could not be asked .ValueError"),
+        (lambda coords: np.where(coords.b.deg < -60, np.nan, np.ones(coords.shape)), 4, "12 pixels have others"),
+        (lambda coords: np.ones(coords.shape), 3, "nside must be a power of 2; got 3"),
+    ],
+)
+def test_queries_that_give_no_map_are_refused(query, nside, says):
+    with pytest.raises(UserError, match=says):
+        DustMap.from_query(query, nside=nside, distance_modulus=MU)
 
 
 @pytest.mark.parametrize(
@@ -84,11 +99,34 @@ def test_a_query_object_gives_the_same_map(dust_map):
         (np.zeros((192, 25)), MU**2, "rising in even steps"),
         (np.where(np.arange(192)[:, None] == 3, np.nan, np.zeros(25)), MU, "1 pixels have others"),
         (np.full((192, 25), -1.0), MU, "192 pixels have others"),
+        (np.full((192, 25), 1e5), MU, "192 pixels have others"),
+        (np.ma.masked_equal(np.eye(192, 25, dtype=int), 1), MU, "25 pixels have others"),
+        (np.full((192, 25), "a"), MU, "needs numbers, but holds <U1"),
+        (np.full((192, 25), None), MU, "needs numbers, but holds object"),
+        (np.float64(1), MU, "12·nside² pixels"),
+        (np.zeros((108, 25)), MU, "12·nside² pixels"),
+        (np.zeros((192, 25)), np.full(25, np.nan), "rising in even steps"),
     ],
 )
 def test_arrays_that_are_no_map_are_refused(reddening, mu, says):
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=says) as caught:
         DustMap.from_array(reddening, mu)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"nearest": np.zeros(5)}, "one number, or 192 for its pixels"),
+        ({"farthest": np.nan}, "without NaN"),
+        ({"fractional": -0.1}, "at least 0 of it"),
+        ({"fractional": 0.0, "absolute": 0.0}, "more than 0 mag"),
+        ({"absolute": np.nan}, "more than 0 mag"),
+    ],
+)
+def test_limits_and_scatter_that_make_no_sense_are_refused(settings, says):
+    with pytest.raises(UserError, match=says):
+        DustMap.from_array(np.zeros((192, 25)), MU, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +179,40 @@ def test_broken_map_section_is_refused(model, toml, old, new, says):
     broken.write_text(toml.read_text().replace(old, new))
     with pytest.raises(UserError, match=says):
         load_prior(broken, model)
+
+
+def no_array(path, kind):
+    """A file in place of the map's."""
+    if kind in ("text", "empty"):
+        path.write_text("dust" if kind == "text" else "")
+    elif kind == "archive":
+        with path.open("wb") as file:
+            np.savez(file, dust=some_reddening())
+    elif kind == "truncated":
+        np.save(path, some_reddening())
+        path.write_bytes(path.read_bytes()[:5000])
+    else:
+        np.save(
+            path, {"number": np.float64(1), "words": np.full((192, 25), "a"), "nan": some_reddening() * np.nan}[kind]
+        )
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("text", "cannot be read .no array, or damaged.; name a .npy file"),
+        ("empty", "cannot be read .no array, or damaged."),
+        ("archive", "cannot be read .no array, or damaged."),
+        ("truncated", "cannot be read .no array, or damaged."),
+        ("number", "12·nside² pixels"),
+        ("words", "needs numbers"),
+        ("nan", "192 pixels have others: fill them first"),
+    ],
+)
+def test_files_that_are_no_map_are_refused(model, toml, tmp_path, kind, says):
+    no_array(tmp_path / "dust.npy", kind)
+    path = tmp_path / "dusty.toml"
+    path.write_text(toml.read_text())
+    with pytest.raises(UserError, match=f"dusty.toml: dust.file .*dust.npy.*{says}") as caught:
+        load_prior(path, model)
+    assert "\n" not in str(caught.value)

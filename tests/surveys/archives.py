@@ -26,14 +26,19 @@ def gaia(release=2):
     table["phot_g_n_obs"], table["visibility_periods_used"] = _even(150, 12)
     table["astrometric_chi2_al"], table["astrometric_n_good_obs_al"] = _even(190.0, 205)
     table["ruwe"] = np.full(NUM, 1.0)
+    if release == 3:
+        table["astrometric_params_solved"], table["nu_eff_used_in_astrometry"] = _even(31, 1.5)
+        table["pseudocolour"] = np.full(NUM, np.nan)
     return table
 
 
-def gaia_vizier():
+def gaia_vizier(release=2):
     names = {"source_id": "Source", "ra": "RA_ICRS", "dec": "DE_ICRS", "pmra": "pmRA", "pmdec": "pmDE"}
     names |= {"parallax": "Plx", "parallax_error": "e_Plx", "phot_g_n_obs": "o_Gmag", "ruwe": "RUWE"}
     names |= {"visibility_periods_used": "Nper", "astrometric_chi2_al": "chi2AL", "astrometric_n_good_obs_al": "NgAL"}
-    table = gaia()
+    if release == 3:
+        names |= {"astrometric_params_solved": "Solved", "nu_eff_used_in_astrometry": "nueff", "pseudocolour": "pscol"}
+    table = gaia(release)
     for band, name in (("g", "Gmag"), ("bp", "BPmag"), ("rp", "RPmag")):
         table[f"e_{name}"] = np.full(NUM, 0.001)
         names[f"phot_{band}_mean_mag"] = name
@@ -193,7 +198,7 @@ def galah(release=2):
 # Every spelling of every survey.
 ALL = {
     "gaia-dr2": (gaia, gaia_vizier),
-    "gaia-dr3": (lambda: gaia(3), gaia_vizier),
+    "gaia-dr3": (lambda: gaia(3), lambda: gaia_vizier(3)),
     "ps1-mean": (ps1, ps1_vizier),
     "ps1-stack": (ps1_stack,),
     "2mass": (two_mass, two_mass_vizier),

@@ -15,7 +15,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace TABLE if i
 
 @app.command("surveys", epilog=example("albireo surveys"))
 def surveys_command(as_json: AsJson = False) -> None:
-    """List the surveys whose tables can be read, and the cuts that are made on their quality."""
+    """List the surveys whose tables can be read, the cuts on their quality and the corrections of their parallaxes."""
     from albireo.surveys import SURVEYS
 
     if as_json:
@@ -24,6 +24,7 @@ def surveys_command(as_json: AsJson = False) -> None:
                 "title": survey.title,
                 "source": survey.source,
                 "cuts": [{"name": cut.name, "effect": cut.effect(), "keep": cut.keep} for cut in survey.cuts],
+                "corrections": [{"name": made.name, "what": made.what} for made in survey.corrections],
             }
             for survey in SURVEYS.values()
         }
@@ -33,6 +34,8 @@ def surveys_command(as_json: AsJson = False) -> None:
         typer.echo(f"{survey.name}: {survey.title} ({survey.source})")
         for cut in survey.cuts:
             typer.echo(f"    {cut.name}: {cut.keep}, or else {cut.effect()}")
+        for correction in survey.corrections:
+            typer.echo(f"    correction {correction.name}: {correction.what}")
 
 
 @app.command("columns", epilog=example("albireo columns gaia.fits"))
@@ -42,19 +45,25 @@ def columns_command(
 ) -> None:
     """Say what a table is: of which survey, what its columns are taken for, and what it lacks."""
     from albireo.surveys import SURVEYS, recognise, understood
+    from albireo.surveys.corrections import planned
     from albireo.surveys.inventory import inventory
     from albireo.tables import read_table
 
     table = read_table(input_path)
     surveys = {name: understood(table, name) for name in recognise(table)}
+    corrections = {name: planned(table, SURVEYS[name]) for name in surveys}
     have, missing = inventory(table)
     if as_json:
-        typer.echo(json.dumps({"surveys": surveys, "have": have, "missing": missing}, indent=2))
+        typer.echo(
+            json.dumps({"surveys": surveys, "corrections": corrections, "have": have, "missing": missing}, indent=2)
+        )
         return
     for name, taken in surveys.items():
         typer.echo(f"{name}: {SURVEYS[name].title}; read it with `albireo read {input_path} --survey {name} -o TABLE`")
         for theirs, ours in taken.items():
             typer.echo(f"    {theirs} is {ours}")
+        for correction, plan in corrections[name].items():
+            typer.echo(f"    correction {correction}: {plan}")
     if not surveys:
         typer.echo("no survey recognised (`albireo surveys` lists them)")
     typer.echo(f"albireo's columns it has: {', '.join(have) or 'none'}")
@@ -70,18 +79,25 @@ def read_command(
     without_cut: Annotated[
         list[str] | None, typer.Option("--without-cut", help="Cut that is not made; may be repeated.", metavar="NAME")
     ] = None,
+    without_correction: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without-correction", help="Correction of parallaxes that is not made; may be repeated.", metavar="NAME"
+        ),
+    ] = None,
     no_error_floors: Annotated[
         bool, typer.Option("--no-error-floors", help="Leave errors as they are, without 0.02 mag and so on.")
     ] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """Read a survey's own table into albireo's columns, with cuts on quality and floors in errors."""
+    """Read a survey's own table into albireo's columns: cuts on quality, corrected parallaxes, floors in errors."""
     check_output_file(output, "table", overwrite=overwrite)
     from albireo.surveys import read
     from albireo.tables import write_table
 
-    table = read(input_path, survey, without_cuts=without_cut or (), error_floors=not no_error_floors)
+    without = {"without_cuts": without_cut or (), "without_corrections": without_correction or ()}
+    table = read(input_path, survey, **without, error_floors=not no_error_floors)
     write_table(table, output)
     for line in (table.meta or {})["comments"]:
         say(f"note: {line}")

@@ -141,9 +141,11 @@ def _taken(column, row):
 
 def _joined_meta(reference: Table, other: Table) -> dict[str, Any]:
     metas = [dict(table.meta or {}) for table in (reference, other)]
-    cuts = {survey: made for meta in metas for survey, made in meta.get("cuts", {}).items()}
-    comments = [line for meta in metas for line in meta.get("comments", [])]
-    return {"cuts": cuts, "comments": comments}
+    of_surveys = {
+        key: {survey: made for meta in metas for survey, made in meta.get(key, {}).items()}
+        for key in ("cuts", "corrections")
+    }
+    return of_surveys | {"comments": [line for meta in metas for line in meta.get("comments", [])]}
 
 
 def _has_labels(table: Table) -> bool:

@@ -6,10 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from albireo.errors import UserError
 from albireo.model import StellarModel
+from albireo.priors.build_dust import DUSTS
 from albireo.priors.density import (
     PROFILES,
     Bar,
@@ -27,7 +27,6 @@ from albireo.priors.distance import (
     GeneralisedGamma,
     SameEverywhere,
 )
-from albireo.priors.dust import DustDisc, DustMap, Exponential, TruncatedNormal
 from albireo.priors.galactic import GalacticPrior
 from albireo.priors.galaxy import Component, Galaxy
 from albireo.priors.isochrones import AGE_EDGES
@@ -49,7 +48,7 @@ def build_prior(values: dict[str, Any], path: Path, model: StellarModel) -> Gala
     stars_kind = stars.choice("kind", ("isochrones", "training"))
     populations = _Populations(stars if stars_kind == "isochrones" else None)
     distance, dust = _as_arrays(
-        (_build_distance(top.section("distance"), populations), _build_kind(top.section("dust"), _DUSTS))
+        (_build_distance(top.section("distance"), populations), top.section("dust").build(DUSTS))
     )
     top.done()
     anywhere = average_over_sky(distance, dust)
@@ -76,7 +75,7 @@ class _Populations:
                 f"{AGE_EDGES[0]:g} and {AGE_EDGES[-1]:g}; got {low:g} and {high:g}."
             )
         self.of[name] = Population((low, high), part.number("alpha_fe", positive=False))
-        law = _build_kind(part.section("feh"), _METALLICITIES)
+        law = part.section("feh").build(_METALLICITIES)
         part.done()
         return law
 
@@ -110,12 +109,6 @@ def _build_distance(section: Section, populations: _Populations) -> DistancePrio
         distance = _SAME_EVERYWHERE[kind](section, populations.metallicity(*SameEverywhere.names))
     section.done()
     return distance
-
-
-def _build_kind(section: Section, kinds: dict[str, Callable[[Section], Any]]) -> Any:
-    built = kinds[section.choice("kind", tuple(kinds))](section)
-    section.done()
-    return built
 
 
 def _disc(section: Section) -> Disc:
@@ -176,7 +169,7 @@ def _galaxy(section: Section, populations: _Populations) -> Galaxy:
     components = {}
     for name, part in section.sections("components").items():
         fraction = part.number("fraction")
-        components[name] = Component(_build_kind(part, _DENSITIES), fraction, populations.metallicity(name))
+        components[name] = Component(part.build(_DENSITIES), fraction, populations.metallicity(name))
     if not components:
         raise UserError(f"{section.path}: {section.where}.components is empty; add at least one component.")
     return Galaxy(
@@ -205,31 +198,6 @@ def _decline(section: Section) -> DeclineWithHeight:
     )
 
 
-def _dust_map(section: Section) -> DustMap:
-    file = section.path.parent / section.text("file")
-    try:
-        reddening = np.load(file, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{section.path}: {section.where}.file {file} cannot be read ({error}); "
-            "name a .npy file with a row for each HEALPix pixel."
-        ) from None
-    ordering = section.choice("ordering", ("nested", "ring"))
-    first, last = (section.number(f"{end}_distance_modulus_mag", positive=False) for end in ("first", "last"))
-    try:
-        return DustMap.from_array(
-            reddening,
-            np.linspace(first, last, reddening.shape[-1]),
-            nested=ordering == "nested",
-            nearest=section.number("reliable_from_mag", positive=False),
-            farthest=section.number("reliable_to_mag", positive=False),
-            fractional=section.number("fractional_scatter"),
-            absolute=section.number("absolute_scatter_mag"),
-        )
-    except UserError as error:
-        raise UserError(f"{section.path}: {section.where}.file {file}: {error}") from None
-
-
 _SAME_EVERYWHERE: dict[str, Callable[[Section, MetallicityLaw], DistancePrior]] = {
     "flat": lambda _, feh: FlatInDistanceModulus(feh),
     "exponentially-decreasing": lambda section, feh: ExponentiallyDecreasing(feh, section.number("scale_kpc")),
@@ -248,14 +216,4 @@ _DENSITIES: dict[str, Callable[[Section], DensityLaw]] = {
 _METALLICITIES: dict[str, Callable[[Section], MetallicityLaw]] = {
     "gradients": _gradients,
     "decline-with-height": _decline,
-}
-_DUSTS: dict[str, Callable[[Section], Any]] = {
-    "exponential": lambda section: Exponential(section.number("mean_mag")),
-    "truncated-normal": lambda section: TruncatedNormal(
-        section.number("mean_mag", positive=False), section.number("std_mag")
-    ),
-    "map": _dust_map,
-    "disc": lambda section: DustDisc(
-        section.number("midplane_mag_per_kpc"), section.number("scale_height_kpc"), section.number("floor_mag")
-    ),
 }

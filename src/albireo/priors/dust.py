@@ -1,7 +1,6 @@
 """Dust priors p(E | μ, sky) on E ≥ 0."""
 
 import abc
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +11,8 @@ from jaxtyping import Array, Bool, Float
 
 from albireo.errors import UserError
 from albireo.priors.distance import MU_MAX, MU_MIN, distance_kpc
+from albireo.priors.healpix import find_pixel, whole_sky
 from albireo.priors.reddening import Reddening
-
-logging.getLogger("jax_healpy").setLevel(logging.ERROR)  # single precision is enough to find pixels of this size
-import jax_healpy  # noqa: E402
 
 
 class DustPrior(eqx.Module):
@@ -153,38 +150,24 @@ class DustMap(DustPrior):
             absolute: scatter about the map [mag].
 
         Raises:
-            UserError: not a whole sky, steps that are not even, or values that are not finite or below 0.
+            UserError: not a whole sky, steps that are not even, values that are not finite or below 0, or limits or
+                scatter that make no sense.
         """
-        import healpy
-
-        values, mu = np.asarray(reddening), np.asarray(distance_modulus, float)
-        nside = np.sqrt(len(values) / 12)
-        if values.ndim != 2 or nside != int(nside) or not healpy.isnsideok(int(nside), nest=True):
-            raise UserError(
-                "a dust map needs a row for each of the 12·nside² pixels of the sky, nside a power of 2; "
-                f"it has the shape {values.shape}."
-            )
+        values, mu = whole_sky(reddening, 2, nested=nested), np.asarray(distance_modulus, float)
         steps = np.diff(mu)
-        if mu.shape != (values.shape[1],) or len(mu) < 2 or steps[0] <= 0 or np.ptp(steps) > 1e-3 * steps[0]:
+        even = len(mu) > 1 and mu.ndim == 1 and steps[0] > 0 and np.ptp(steps) <= 1e-3 * steps[0]
+        if mu.shape != (values.shape[1],) or not even:
             raise UserError(
                 f"a dust map of {values.shape[1]} columns needs as many distance moduli, rising in even steps; "
                 f"got {mu.size}."
             )
-        if not np.all(np.isfinite(values) & (values >= 0)):
-            bad = int(np.sum(~np.all(np.isfinite(values) & (values >= 0), axis=1)))
-            raise UserError(
-                f"a dust map needs finite reddenings of at least 0; {bad} pixels have others: fill them first."
-            )
-        order = slice(None) if nested else healpy.nest2ring(healpy.npix2nside(len(values)), np.arange(len(values)))
-        nearest, farthest = (
-            np.broadcast_to(np.asarray(limit, float), len(values))[order] for limit in (nearest, farthest)
-        )
+        check_scatter(fractional, absolute)
         return cls(
-            jnp.asarray(values[order], jnp.float16),
+            jnp.asarray(values, jnp.float16),
             float(mu[0]),
             float(mu[1] - mu[0]),
-            jnp.asarray(np.clip(nearest, mu[0], MU_MAX), jnp.float32),
-            jnp.asarray(np.clip(farthest, MU_MIN, mu[-1]), jnp.float32),
+            jnp.asarray(np.clip(_limits(nearest, len(values), nested=nested), mu[0], MU_MAX), jnp.float32),
+            jnp.asarray(np.clip(_limits(farthest, len(values), nested=nested), MU_MIN, mu[-1]), jnp.float32),
             fractional,
             absolute,
         )
@@ -202,7 +185,7 @@ class DustMap(DustPrior):
 
         Args:
             query: for instance `BayestarQuery()`: called with an astropy SkyCoord that has distances.
-            nside: of the HEALPix pixels: 32 is 1.8°, and 40 MB while it is made.
+            nside: of the HEALPix pixels: 32 is 1.8°, which takes 3 MB, and 45 while it is made.
             distance_modulus: where to ask; by default every 0.125 mag from 4 to 19 [mag].
             settings: as `from_array` takes them.
 
@@ -213,6 +196,8 @@ class DustMap(DustPrior):
         import healpy
         from astropy.coordinates import SkyCoord
 
+        if not healpy.isnsideok(nside, nest=True):
+            raise UserError(f"nside must be a power of 2; got {nside}.")
         mu = np.arange(4, 19.01, 0.125) if distance_modulus is None else np.asarray(distance_modulus, float)
         glon, glat = healpy.pix2ang(nside, np.arange(healpy.nside2npix(nside)), nest=True, lonlat=True)
         distance = 10 ** (mu / 5 + 1) * u.pc
@@ -220,7 +205,8 @@ class DustMap(DustPrior):
         try:
             reddening = np.asarray(query(where), float)
         except Exception as error:  # whatever a foreign map may raise
-            raise UserError(f"the dust map could not be asked: {type(error).__name__}: {error}.") from error
+            cause = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise UserError(f"the dust map could not be asked ({cause}); mend the query.") from error
         return cls.from_array(reddening, mu, **settings)
 
     @property
@@ -233,13 +219,13 @@ class DustMap(DustPrior):
         x = (mu - self.first) / self.step
         last = self.reddening.shape[1] - 1
         i = jnp.clip(jnp.floor(x), 0, last - 1).astype(int)
-        along = self.reddening[self._pixel(position)].astype(jnp.result_type(mu))
+        along = self.reddening[find_pixel(len(self.reddening), position)].astype(jnp.result_type(mu))
         inside = along[i] + jnp.clip(x - i, 0, 1) * (along[i + 1] - along[i])
         return inside * jnp.minimum(10 ** (0.2 * (mu - self.first)), 1.0)
 
     def is_reliable(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Bool[Array, ""]:
         """Whether this distance is within the pixel's range."""
-        pixel = self._pixel(position)
+        pixel = find_pixel(len(self.reddening), position)
         return (mu >= self.nearest[pixel]) & (mu <= self.farthest[pixel])
 
     def reddening_given_distance(self, mu: Float[Array, ""], position: Float[Array, " 2"]) -> Reddening:
@@ -249,6 +235,26 @@ class DustMap(DustPrior):
         fractional, absolute = jnp.where(reliable, self.fractional, 1.0), jnp.where(reliable, self.absolute, 0.1)
         return Reddening.truncated_normal(mean, jnp.hypot(fractional * mean, absolute).astype(mean.dtype))
 
-    def _pixel(self, position):
-        nside = int(np.sqrt(self.reddening.shape[0] // 12))
-        return jax_healpy.ang2pix(nside, position[0], position[1], nest=True, lonlat=True)
+
+def check_scatter(fractional: float, absolute: float) -> None:
+    """Refuse a scatter about a map that is no width.
+
+    Raises:
+        UserError: as said.
+    """
+    if not (0 <= fractional < np.inf and 0 < absolute < np.inf):
+        raise UserError(
+            f"the scatter about a dust map must be at least 0 of it and more than 0 mag; got {fractional:g} and "
+            f"{absolute:g} mag."
+        )
+
+
+def _limits(limit: Float[np.ndarray, " pixel"] | float, num_pixels: int, *, nested: bool):
+    """A limit for every pixel, in nested order."""
+    import healpy
+
+    values = np.asarray(limit, float)
+    if values.shape not in ((), (num_pixels,)) or np.isnan(values).any():
+        raise UserError(f"the limits of a dust map must be one number, or {num_pixels} for its pixels, without NaN.")
+    values = np.broadcast_to(values, num_pixels)
+    return values if nested else values[healpy.nest2ring(healpy.npix2nside(num_pixels), np.arange(num_pixels))]

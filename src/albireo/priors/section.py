@@ -1,9 +1,12 @@
 """Tables of a TOML file, of which every key must be asked for."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from albireo.errors import UserError
+
+Part = TypeVar("Part")
 
 
 class Section:
@@ -47,6 +50,12 @@ class Section:
         """A table of tables."""
         group = self.section(key)
         return {name: group.section(name) for name in list(group.values)}
+
+    def build(self, kinds: "Mapping[str, Callable[[Section], Part]]") -> Part:
+        """What the function of its key `kind` makes of the table, which must take every key."""
+        built = kinds[self.choice("kind", tuple(kinds))](self)
+        self.done()
+        return built
 
     def done(self) -> None:
         """Refuse a key that nobody asked for."""

@@ -1,4 +1,4 @@
-"""How a survey's own table is described: its columns, what they mean in albireo's, and the cuts on its quality."""
+"""How a survey's own table is described: its columns, what they mean in albireo's, cuts on quality and corrections."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -100,6 +100,27 @@ class Cut:
         }[self.removes]
 
 
+@dataclass(frozen=True)
+class Correction:
+    """A correction of parallaxes or of their errors, which can be left out by its name.
+
+    Attributes:
+        name: its name.
+        what: what it does, with the source.
+        amounts: from the rows of a table, what to subtract from every parallax [mas], or by what to multiply its error,
+            NaN where that is not known; and which rows are outside the range that it is made for, where the amounts are
+            those at the nearest edge.
+        needs: columns that it looks at.
+        of: what it changes: the "parallax" or its "error".
+    """
+
+    name: str
+    what: str
+    amounts: "Callable[[Rows], tuple[Float[np.ndarray, ' row'], Bool[np.ndarray, ' row']]]"
+    needs: tuple[str, ...] = ()
+    of: Literal["parallax", "error"] = "parallax"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Survey:
     """A survey's table.
@@ -123,6 +144,7 @@ class Survey:
         bands: where each band is.
         labels: where labels are.
         own_cuts: its cuts, in the order in which they are made.
+        corrections: of its parallaxes.
         notes: what else a user should know.
     """
 
@@ -142,6 +164,7 @@ class Survey:
     bands: Mapping[str, Magnitude | Flux] = field(default_factory=dict)
     labels: Labels | None = None
     own_cuts: tuple[Cut, ...] = ()
+    corrections: tuple[Correction, ...] = ()
     notes: str = ""
 
     @property

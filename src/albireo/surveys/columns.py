@@ -7,11 +7,10 @@ from jaxtyping import Float
 
 from albireo.catalog import DEFAULT_LABELS, LABEL_UNITS
 from albireo.errors import UserError
+from albireo.surveys.corrections import ZERO_POINT
 from albireo.surveys.rows import Rows
 from albireo.tables import as_text
 
-# What a user may have put in a column of this name: the zero point of each parallax [mas], which is subtracted.
-ZERO_POINT = "parallax_zero_point"
 # So many positions tell degrees from radians.
 _ENOUGH_TO_JUDGE = 10
 

@@ -10,6 +10,7 @@ that they stay in the table here: for inference they are data.
 import numpy as np
 
 from albireo.surveys.base import Cut, Magnitude, Survey
+from albireo.surveys.parallaxes import DR2_CORRECTIONS, DR3_CORRECTIONS
 from albireo.surveys.rows import Rows
 
 _BANDS = {
@@ -38,6 +39,9 @@ _OTHER_NAMES = {
     "visibility_periods_used": ("Nper",),
     "astrometric_chi2_al": ("chi2AL",),
     "astrometric_n_good_obs_al": ("NgAL",),
+    "astrometric_params_solved": ("Solved",),
+    "nu_eff_used_in_astrometry": ("nueff",),
+    "pseudocolour": ("pscol",),
 }
 
 
@@ -87,6 +91,7 @@ GAIA_DR2 = Survey(
         _OBSERVATIONS,
         _G_BAND,
     ),
+    corrections=DR2_CORRECTIONS,
 )
 
 # Which of DR3's parallaxes to trust is our choice: the paper is about DR2. RUWE takes the place of the cut on χ², whose
@@ -123,5 +128,6 @@ GAIA_DR3 = Survey(
         _OBSERVATIONS,
         _G_BAND,
     ),
+    corrections=DR3_CORRECTIONS,
     notes="the passbands of DR3 differ a little from those of DR2, which the bundled model was trained on",
 )

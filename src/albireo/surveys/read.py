@@ -10,7 +10,8 @@ from astropy.table import Table
 from albireo.catalog import DEFAULT_LABELS
 from albireo.errors import UserError
 from albireo.surveys.base import Flux, Survey
-from albireo.surveys.columns import ZERO_POINT, check_unique, columns
+from albireo.surveys.columns import check_unique, columns
+from albireo.surveys.corrections import ZERO_POINT, make_corrections
 from albireo.surveys.cuts import make_cuts
 from albireo.surveys.registry import SURVEYS
 from albireo.surveys.rows import Rows, missing_column
@@ -28,6 +29,7 @@ def read(
     survey: str,
     *,
     without_cuts: Sequence[str] = (),
+    without_corrections: Sequence[str] = (),
     error_floors: bool = True,
 ) -> Table:
     """Read a survey's own table.
@@ -36,21 +38,26 @@ def read(
         table: with the columns of the survey's archive or of VizieR; or the path of its file.
         survey: name of the survey, one of `SURVEYS`.
         without_cuts: names of cuts that are not to be made.
+        without_corrections: names of corrections of the parallaxes that are not to be made.
         error_floors: whether to add the floors of Green et al. (2021), sections 3.1 and 3.2, in quadrature: 0.02 mag in
             every band, and 10 K, 0.05 dex and 0.03 dex in teff, logg and feh.
 
     Returns:
         A table with albireo's columns and units; the id of each source; `ra`, `dec` [deg], `ref_epoch` [yr], `pmra` and
         `pmdec` [mas/yr] where known, which matching needs. `meta["cuts"][survey]` holds how many rows, or values, each
-        cut removed of those that the cuts before it had left, and `meta["comments"]` the same in words.
+        cut removed of those that the cuts before it had left, `meta["corrections"][survey]` how many parallaxes each
+        correction changed, and by how much, and `meta["comments"]` the same in words.
 
     Raises:
-        UserError: there is no such survey or cut, the table is not the survey's, or a column cannot be used.
+        UserError: there is no such survey, cut or correction, the table is not the survey's, or a column cannot be
+            used.
     """
+    described = find_survey(survey)
+    without = {"cut": set(without_cuts), "correction": set(without_corrections)}
     if not isinstance(table, str | Path):
-        return _read(to_astropy(table), find_survey(survey), set(without_cuts), error_floors=error_floors)
+        return _read(to_astropy(table), described, without, error_floors=error_floors)
     try:
-        return _read(read_table(table), find_survey(survey), set(without_cuts), error_floors=error_floors)
+        return _read(read_table(table), described, without, error_floors=error_floors)
     except UserError as error:
         message = str(error)
         raise UserError(message if str(table) in message else f"{table}: {message}") from None
@@ -97,27 +104,29 @@ def find_survey(name: str) -> Survey:
     return SURVEYS[name]
 
 
-def _read(table: Table, survey: Survey, without_cuts: set[str], *, error_floors: bool) -> Table:
+def _read(table: Table, survey: Survey, without: dict[str, set[str]], *, error_floors: bool) -> Table:
     if not len(table):
         raise UserError("the table is empty; give one with at least one row.")
-    strange = sorted(without_cuts - {cut.name for cut in survey.cuts})
-    if strange:
-        known = ", ".join(cut.name for cut in survey.cuts)
-        raise UserError(f"{survey.name} has no cut {strange[0]!r}; its cuts are {known}.")
+    for kind, known in (("cut", survey.cuts), ("correction", survey.corrections)):
+        strange, names = sorted(without[kind] - {one.name for one in known}), ", ".join(one.name for one in known)
+        if strange:
+            raise UserError(f"{survey.name} has no {kind} {strange[0]!r}; its {kind}s are {names or 'none'}.")
     rows = Rows(table, survey)
     _check_survey(rows)
     rows.measure(error_floors=error_floors)
     out = columns(rows)
-    keep, removed, comments = make_cuts(rows, out, without_cuts)
+    keep, removed, comments = make_cuts(rows, out, without["cut"])
     if not keep.any():
         worst = max(removed, key=lambda name: removed[name])
         raise UserError(f"no row passes the cuts of {survey.name}, most fail {worst}; leave that cut out, or check it.")
+    made, said = make_corrections(rows, out, keep, without["correction"])
     out = Table(out[keep])
     if survey.unique:
         check_unique(out, survey.id)
     floors = "with" if error_floors else "without"
-    comments += [f"errors {floors} floors", *_notes(rows)]
-    out.meta = {"cuts": {survey.name: removed}, "comments": [f"{survey.name}: {line}" for line in comments]}
+    comments += [*said, f"errors {floors} floors", *_notes(rows)]
+    out.meta = {"cuts": {survey.name: removed}} | ({"corrections": {survey.name: made}} if made else {})
+    out.meta["comments"] = [f"{survey.name}: {line}" for line in comments]
     return out
 
 
@@ -170,11 +179,6 @@ def _has_measurements(rows: Rows) -> bool:
 
 def _notes(rows: Rows) -> list[str]:
     notes = [rows.survey.notes] if rows.survey.notes else []
-    if rows.survey.parallax:
-        given = rows.find(ZERO_POINT)
-        notes.append(
-            f"parallaxes less their zero points in the column {given}"
-            if given
-            else "parallaxes as they are in the catalogue, without correction of their zero point"
-        )
+    if rows.survey.parallax and rows.find(ZERO_POINT):
+        notes.append(f"parallaxes less their zero points in the column {rows.find(ZERO_POINT)}")
     return notes

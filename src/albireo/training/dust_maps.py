@@ -101,18 +101,10 @@ def load_sky_map(source: str | Path) -> Map:
     """
     if str(source) in _DUSTMAPS:
         return _from_dustmaps(str(source))
-    import healpy
-    from astropy.io import fits
+    from albireo.priors.healpix import read_sky
 
     _check_file(source)
-    try:
-        with fits.open(source, memmap=False) as file:
-            return SkyMap(healpy.read_map(file, dtype=float))
-    except UserError as error:
-        raise UserError(f"{source}: {error}") from None
-    except Exception as error:  # a damaged file raises whatever its reader stumbles over
-        cause = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{source} could not be read as a HEALPix map in FITS ({cause}); fetch it anew.") from None
+    return SkyMap(read_sky(source))
 
 
 def load_distance_map(source: str | Path, ends: tuple[float, float] | None = None, *, nested: bool = True) -> Map:
