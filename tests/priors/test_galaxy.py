@@ -123,3 +123,44 @@ def test_local_densities_are_the_fractions(model):
     # 15 pc above the plane the youngest stars, of axis ratio 0.014, are rarer.
     discs = [name.startswith("thin-disc-to") and not name.endswith("myr") for name in galaxy.names]
     assert relative[discs] / relative[discs][-1] == pytest.approx(fraction[discs] / fraction[discs][-1], rel=0.05)
+
+
+# log (density × d²), where the thin disc is 1 at the Sun, by logp_galactic_structure of astro-brutus 1.2.0.
+BRUTUS_DISTANCES = np.array([0.1, 1.0, 5.0, 10.0])
+BRUTUS = {
+    (90.0, 30.0): (-4.722645, -1.547071, -2.404641, -2.880041),
+    (0.0, 5.0): (-4.551612, 0.140369, 3.779285, 4.424994),
+    (180.0, -60.0): (-4.698253, -2.645257, -3.762467, -3.908208),
+}
+
+
+@pytest.fixture(scope="module")
+def smoothed_milky_way(model, tmp_path_factory):
+    """The discs and the halo of milky-way, with discs smoothed within 2 kpc of the axis as in brutus."""
+    path = tmp_path_factory.mktemp("brutus") / "smoothed.toml"
+    path.write_text(
+        'extends = "milky-way"\n'
+        "[distance.components.thin-disc]\ncore_kpc = 2.0\n[distance.components.thick-disc]\ncore_kpc = 2.0\n"
+    )
+    return load_prior(path, model).distance
+
+
+def log_density_of_brutus(galaxy, position):
+    """What brutus calls log p: its discs are 1 at the Sun's height above the plane, and it has no bar."""
+    mu = jnp.asarray(5 * np.log10(BRUTUS_DISTANCES) + 10)
+    log_number = np.asarray(jax.vmap(lambda mu: galaxy.log_number(mu, jnp.array(position)))(mu), float)[:, :3]
+    at_height = np.array([galaxy.solar_height / 0.3, galaxy.solar_height / 0.9, 0.0])
+    log_volume = 3 * np.log(10) / 5 * np.asarray(mu)
+    return np.log(np.exp(log_number + at_height).sum(axis=1)) - log_volume + 2 * np.log(BRUTUS_DISTANCES)
+
+
+@pytest.mark.parametrize("position", BRUTUS, ids=str)
+def test_milky_way_is_that_of_brutus(smoothed_milky_way, position):
+    np.testing.assert_allclose(log_density_of_brutus(smoothed_milky_way, position), BRUTUS[position], atol=1e-3)
+
+
+@pytest.mark.parametrize("position", [*BRUTUS, (30.0, -2.0), (250.0, 45.0)], ids=str)
+def test_milky_way_is_that_of_the_installed_brutus(smoothed_milky_way, position):
+    brutus = pytest.importorskip("brutus.priors", reason="astro-brutus is not installed")
+    expected = brutus.logp_galactic_structure(BRUTUS_DISTANCES, position)
+    np.testing.assert_allclose(log_density_of_brutus(smoothed_milky_way, position), expected, atol=1e-3)
