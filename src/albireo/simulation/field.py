@@ -40,7 +40,8 @@ def mock(
 
     They are drawn from the prior along one line of sight, get the scatter of real stars about the model and the errors
     that Gaia, Pan-STARRS, 2MASS and WISE would make at their magnitudes, and are kept if they are then bright enough;
-    bands in which a survey is blind to them, and one in ten of the others, are missing.
+    bands in which a survey is blind to them, and one in ten of the others, are missing. Priors of the kind `training`
+    resample, so that one or two stars in a hundred have the labels of another.
 
     As errors follow from a star's own true magnitude, they tell a little of it: to judge whether posteriors are as wide
     as they say, take `albireo.calibration.simulate`.
@@ -83,8 +84,11 @@ def mock(
         if progress is not None:
             progress(len(part))
         if kept == num_stars:
-            last = rows[len(part) - 1] + 1
-            return _finish(vstack(parts), prior, model, (glon % 360, glat), faintest, seed, number * _BATCH + int(last))
+            drawn = number * _BATCH + int(rows[len(part) - 1]) + 1
+            told = _tell(prior, (glon, glat), f"brighter than {faintest:g} mag in {model.bands[0]}", num_stars, drawn)
+            table = _name(vstack(parts), model, (glon % 360, glat))
+            table.meta = {"drawn": drawn, "seed": seed, "comments": [f"{told}; seed {seed}"]}
+            return table
     raise UserError(
         f"only {kept} of {(number + 1) * _BATCH} stars in this direction are brighter than {faintest:g} mag in "
         f"{model.bands[0]}; choose a fainter limit or fewer stars."
@@ -109,29 +113,22 @@ def _observe(
     return Table({name: values[rows] for name, values in (columns | truth).items()}), rows
 
 
-def _finish(
-    table: Table,
-    prior: Prior,
-    model: StellarModel,
-    position: tuple[float, float],
-    faintest: float,
-    seed: int,
-    drawn: int,
-) -> Table:
-    """Name the stars, and say where they come from."""
+def _tell(prior: Prior, position: tuple[float, float], what: str, num_stars: int, drawn: int) -> str:
+    """Where the stars come from, in letters that FITS knows."""
+    name = getattr(prior, "name", "") or type(prior).__name__
+    told = (
+        f"{num_stars} of {drawn} stars drawn from the prior {name} towards "
+        f"l = {position[0]:g}, b = {position[1]:g} deg are {what} ({num_stars / drawn:.2%})"
+    )
+    return told.encode("ascii", "replace").decode()
+
+
+def _name(table: Table, model: StellarModel, position: tuple[float, float]) -> Table:
+    """With names of stars, their position, and units."""
     table.add_column([f"mock-{i}" for i in range(len(table))], name="name", index=0)
     table["glon"], table["glat"] = position
     for name in table.colnames:
-        unit = _UNITS.get(name, u.mag if name.removesuffix("_err") in model.bands else None)
-        if unit is not None:
-            table[name].unit = unit
-    called = (getattr(prior, "name", "") or type(prior).__name__).encode("ascii", "replace").decode()  # as FITS has it
-    told = (
-        f"{len(table)} of {drawn} stars drawn from the prior {called} towards l = {position[0]:g}, b = "
-        f"{position[1]:g} deg are brighter than {faintest:g} mag in {model.bands[0]} ({len(table) / drawn:.2%}); "
-        f"seed {seed}"
-    )
-    table.meta = {"drawn": drawn, "seed": seed, "comments": [told]}
+        table[name].unit = _UNITS.get(name, u.mag if name.removesuffix("_err") in model.bands else None)
     return table
 
 
