@@ -29,7 +29,7 @@ class Metallicity(NamedTuple):
 
 
 class DistancePrior(eqx.Module):
-    """Space densities of one or several components, which its `names` name, and the metallicities of their stars."""
+    """Space densities of one or several components, and the metallicities of their stars."""
 
     @property
     @abc.abstractmethod
@@ -103,11 +103,6 @@ class SameEverywhere(DistancePrior):
     """
 
     feh: "MetallicityGradient"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the one component."""
-        return ("all",)
 
     @property
     def depends_on_position(self) -> bool:
