@@ -75,6 +75,7 @@ def legend(figure) -> list[str]:
 def test_density_shows_every_component_with_its_share(milky_way):
     figure = figures.prior_density(milky_way, *LOW)
     names = [f"{name.replace('-', ' ')}, " for name in milky_way.distance.names]
+    assert names[0] == "thin disc, "
     kpc, total = line(figure, "all")
     mu = 5 * np.log10(kpc) + 10
     assert np.trapezoid(total, mu) == pytest.approx(1, abs=0.01)
@@ -146,6 +147,7 @@ def test_all_that_is_written_can_be_read(prior):
     assert_readable(figure)
     styles = {(drawn.get_color(), drawn.get_linestyle()) for drawn in figure.axes[0].lines}
     assert len(styles) == len(figure.axes[0].lines) == max(1, len(legend(figure)))
+    assert "gyr" not in " ".join(legend(figure))
 
 
 def test_the_other_figures_can_be_read():

@@ -195,7 +195,7 @@ def _density(
     sky = _sightline(prior, direction(glon, glat))
     names = getattr(getattr(prior, "distance", None), "names", None)
     if names is not None and hasattr(sky, "log_number"):
-        return grid(), np.exp(np.asarray(sky.log_number, float)).T, [name.replace("-", " ") for name in names]
+        return grid(), np.exp(np.asarray(sky.log_number, float)).T, [_words(name) for name in names]
     _, mu, _ = _draw(prior, direction(glon, glat), jax.random.key(0), _NUM_DRAWS)
     density, edges = np.histogram(np.asarray(mu), 2 * _NUM_BINS, density=True)
     return (edges[:-1] + edges[1:]) / 2, density[None], ["all"]
@@ -275,6 +275,11 @@ def _finish(figure: Figure, prior: Prior, glon: float, glat: float, *, columns: 
     figure.suptitle(f"{name}, $l$ = ${glon:g}$°, $b$ = ${glat:g}$°", size=TEXT)
     if columns:
         figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=SMALL, borderpad=0)
+
+
+def _words(name: str) -> str:
+    """What a file calls thin-disc-to-5-gyr."""
+    return " ".join({"gyr": "Gyr", "myr": "Myr"}.get(word, word) for word in name.split("-"))
 
 
 def _percent(share: float) -> str:
