@@ -17,6 +17,7 @@ REFERENCE = sorted(
     name for path in DOCS.glob("reference/*.md") for name in re.findall(r"^::: (\S+)$", path.read_text(), re.MULTILINE)
 )
 PACKAGES = ("", ".training", ".surveys", ".crossmatch", ".priors", ".model", ".evaluation", ".calibration", ".figures")
+PACKAGES += (".simulation",)
 CONSTANTS = {"albireo.surveys.SURVEYS", *(f"albireo.figures.{name}" for name in ("BLUE", "COLORMAP", "GRAY"))}
 CONSTANTS.add("albireo.figures.VERMILLION")
 

@@ -11,10 +11,10 @@ from scipy import stats
 from albireo import Importance, UserError, cli
 from albireo.calibration import Calibration, judge, simulate
 from albireo.calibration.report import FILES
-from albireo.calibration.surveys import DEPTHS, parallax_error, photometric_errors
 from albireo.flags import Flag
 from albireo.likelihood import Star
 from albireo.model.scatter import Scatter
+from albireo.simulation.surveys import DEPTHS, parallax_error, photometric_errors
 
 QUICK = Importance(escalate=False, batch_size=4)
 NUM_STARS = 24

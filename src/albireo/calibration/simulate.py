@@ -19,12 +19,12 @@ import numpy as np
 from astropy.table import Table
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from albireo.calibration.surveys import parallax_error, photometric_errors
 from albireo.catalog import Catalog
 from albireo.errors import UserError
 from albireo.model import StellarModel
 from albireo.priors import Prior, sightline
-from albireo.samplers import Draws
+from albireo.simulation.observe import Noiseless, add_noise, draw_stars, measured_columns, truth_columns
+from albireo.simulation.surveys import parallax_error, photometric_errors
 
 # Templates are spread over these magnitudes in the reference band [mag].
 BRIGHTEST, FAINTEST = 10.0, 20.0
@@ -104,27 +104,19 @@ def _positions(rng: np.random.Generator, with_position: float) -> Float[np.ndarr
     return np.where(known[:, None], np.stack([glon, glat], axis=-1), np.nan).astype(np.float32)
 
 
-class _Noiseless(NamedTuple):
-    """Draws from the prior, and their magnitudes."""
-
-    draws: Draws
-    mag: Float[Array, "*batch band"]
-
-
 @eqx.filter_jit
 def _draw(
     model: StellarModel, prior: Prior, position: Float[Array, "star 2"], keys: PRNGKeyArray
-) -> tuple[_Noiseless, _Noiseless]:
+) -> tuple[Noiseless, Noiseless]:
     """Templates and candidates towards every position."""
-
-    def from_prior(key, sky, num) -> _Noiseless:
-        draws = Draws(*prior.sample(key, sky, num))
-        return _Noiseless(draws, model.magnitudes(draws.theta, draws.mu, draws.reddening))
 
     def one(args):
         position, keys = args
         sky = sightline(prior, position)
-        return from_prior(keys[0], sky, _NUM_TEMPLATES), from_prior(keys[1], sky, _NUM_CANDIDATES)
+        return (
+            draw_stars(model, prior, keys[0], sky, _NUM_TEMPLATES),
+            draw_stars(model, prior, keys[1], sky, _NUM_CANDIDATES),
+        )
 
     return jax.lax.map(one, (position, keys))
 
@@ -141,7 +133,7 @@ def _observe(
     with_parallax: float,
     position: Float[np.ndarray, " 2"],
     templates: Float[np.ndarray, "template band"],
-    candidates: _Noiseless,
+    candidates: Noiseless,
 ) -> dict[str, Any] | None:
     """One star as a row of a table, or None if the template is not seen or no candidate is as bright as it."""
     nearest = np.argmin(np.abs(templates[:, 0] - rng.uniform(BRIGHTEST, FAINTEST)))
@@ -151,29 +143,15 @@ def _observe(
     seen = np.isfinite(mag_err)
     if seen.sum() < 2:
         return None
-    mag = _add_noise(model, rng, candidates.mag.astype(float), np.where(seen, mag_err, 0.0))
+    mag = add_noise(model, rng, candidates.mag.astype(float), mag_err)
     chosen = np.flatnonzero(np.abs(np.mean((mag - template)[:, seen], axis=1)) < _TOLERANCE)
     if not len(chosen):
         return None
-    star = chosen[0]
-    theta, mu, reddening = (np.asarray(a[star], float) for a in candidates.draws)
-    row: dict[str, Any] = dict(zip(model.labels, theta, strict=True))
-    row |= {"distance_modulus": mu, "reddening": reddening}
-    row |= dict(zip(model.bands, np.where(seen, mag[star], np.nan), strict=True))
-    row |= {f"{band}_err": value for band, value in zip(model.bands, mag_err, strict=True)}
+    draws = jax.tree.map(lambda values: np.asarray(values[chosen[0]], float), candidates.draws)
     parallax_err = float(parallax_error(template[0])) if has_parallax else np.nan
-    row |= {"parallax": 10 ** (2 - mu / 5) + parallax_err * rng.normal(), "parallax_err": parallax_err}
+    row = truth_columns(model, draws)
+    row |= measured_columns(model, rng, mag[chosen[0]], mag_err, draws.mu, parallax_err)
     return row | {"glon": position[0], "glat": position[1], "brightness": template[0]}
-
-
-def _add_noise(model: StellarModel, rng: np.random.Generator, mag, mag_err):
-    """Gaussian errors, and the scatter of the model."""
-    mag = mag + mag_err * rng.normal(size=mag.shape)
-    if model.scatter is None:
-        return mag
-    own, shared = np.asarray(model.scatter.own, float), np.asarray(model.scatter.shared, float)
-    mag = mag + own * rng.normal(size=mag.shape)
-    return mag + rng.normal(size=(len(mag), shared.shape[1])) @ shared.T
 
 
 def _simulation(model: StellarModel, rows: list[dict[str, Any]]) -> Simulation:

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from albireo.cli import figures, inference, maps, surveys, training, upkeep
+from albireo.cli import figures, inference, maps, priors, surveys, training, upkeep
 from albireo.cli.app import app, say
 from albireo.errors import UserError
 
 # Importing these adds their commands to `app`, in the order of `--help`.
-__all__ = ["figures", "inference", "main", "maps", "run", "surveys", "training", "upkeep"]
+__all__ = ["figures", "inference", "main", "maps", "priors", "run", "surveys", "training", "upkeep"]
 
 # Click's class, from wherever this version of typer keeps it.
 _UsageError: Any = typer.BadParameter.__base__

@@ -1,6 +1,5 @@
 """Commands that infer stars."""
 
-import json
 import re
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from albireo.cli.app import (
-    AsJson,
     FloorInErrors,
     Input,
     OutputFolder,
@@ -205,17 +203,3 @@ def calibrate_command(
         calibration = judge(simulation, **problem, seed=seed, progress=progress)
     calibration.save(output, {**described, "num_stars": num_stars, "seed": seed, **shares})
     tell(*calibration.lines(), f"\n{output}: {', '.join(FILES)}", quiet=quiet)
-
-
-@app.command("priors", epilog=example("albireo priors"))
-def priors_command(as_json: AsJson = False) -> None:
-    """List the priors known by name."""
-    from albireo.priors import list_priors
-
-    priors = list_priors()
-    if as_json:
-        typer.echo(json.dumps([{"name": name, "description": description} for name, description in priors], indent=2))
-        return
-    width = max(len(name) for name, _ in priors)
-    for name, description in priors:
-        typer.echo(f"{name:{width}}  {description}")

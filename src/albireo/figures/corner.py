@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from albireo.errors import UserError
+from albireo.figures.of_prior import draws_towards
 from albireo.figures.style import BLUE, GRAY, VERMILLION, axis_label
 
 if TYPE_CHECKING:
@@ -85,20 +87,12 @@ def draw_from_prior(
     Raises:
         UserError: the posterior was read from a file, which does not hold the prior, or there is no such star.
     """
-    import equinox as eqx
-    import jax
-    import jax.numpy as jnp
-
-    from albireo.priors.base import sightline
-
     if posterior.problem is None:
         raise UserError("this posterior was loaded from a file, without its prior; infer again to draw from it.")
     constant = posterior.tree["constant_data"].to_dataset().isel(star=posterior.index(star))
-    position = jnp.array([constant["glon"].item(), constant["glat"].item()])
-    prior, model = posterior.problem.prior, posterior.problem.model
-    theta, mu, reddening = eqx.filter_jit(prior.sample)(jax.random.key(seed), sightline(prior, position), num_draws)
-    labels = dict(zip(model.labels, np.asarray(theta).T, strict=True))
-    return labels | {"distance": 10 * 10 ** (np.asarray(mu) / 5), "reddening": np.asarray(reddening)}
+    problem = posterior.problem
+    position = jnp.asarray([constant["glon"].item(), constant["glat"].item()], jnp.float32)
+    return draws_towards(problem.prior, position, problem.model.labels, num_draws, seed)
 
 
 def _range(draws: Float[np.ndarray, " draw"], truth: float | None) -> tuple[float, float]:

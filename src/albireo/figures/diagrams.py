@@ -6,7 +6,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from albireo.bands import band_text, in_order
 from albireo.catalog import Catalog
@@ -22,6 +21,7 @@ from albireo.figures.style import (
     axis_label,
     check_same_stars,
     column,
+    log_ticks,
     median_and_interval,
     one_column,
 )
@@ -126,9 +126,7 @@ def sightline(summary: Any) -> Figure:
                 label=f"{label} ({chosen.sum()})",
             )
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    log_ticks(axes.xaxis, *axes.get_xlim())
     axes.set(xlabel=axis_label("distance", "kpc"), ylabel=axis_label("reddening", "mag"))
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
     add_legend(axes, loc="upper left", handletextpad=0.2, borderpad=0.1)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from albireo.errors import UserError
 
@@ -50,6 +51,13 @@ def one_column(height: float, rows: int = 1, **options: Any) -> tuple[Figure, An
 def add_legend(axes, **options: Any) -> None:
     """A small legend without a frame."""
     axes.legend(frameon=False, fontsize=SMALL, **options)
+
+
+def log_ticks(axis, low: float, high: float) -> None:
+    """Plain numbers on a logarithmic axis between two values: 1, 2, 5, 10, or 1, 10, 100 on a long one."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 2000 * low else (1.0,)))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def column(table: Any, name: str) -> np.ndarray:

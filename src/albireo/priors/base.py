@@ -3,8 +3,11 @@
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from albireo.errors import UserError
 from albireo.priors.reddening import Reddening
 
 METHODS = ("log_prob", "sample", "reddening_given_distance")
@@ -35,6 +38,19 @@ class Prior(Protocol):
     def reddening_given_distance(self, mu: Float[Array, ""], sky: Any) -> Reddening:
         """p(E | μ, sky), the last factor of `log_prob`."""
         ...
+
+
+def direction(glon: float, glat: float) -> Float[Array, " 2"]:
+    """A Galactic longitude and latitude [deg], as `sightline` takes them.
+
+    Raises:
+        UserError: they are no direction.
+    """
+    if not np.isfinite(glon):
+        raise UserError(f"the Galactic longitude must be a number of degrees; got {glon}.")
+    if not abs(glat) <= 90:
+        raise UserError(f"the Galactic latitude must be between -90 and 90 deg; got {glat}.")
+    return jnp.asarray([glon % 360, glat], jnp.float32)
 
 
 def sightline(prior: Prior, position: Float[Array, " 2"]) -> Any:

@@ -1,5 +1,7 @@
 """The composite prior: stars, their distances and the dust in front of them."""
 
+from typing import TYPE_CHECKING
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,11 @@ from albireo.priors.lines_of_sight import Sightline, tabulate
 from albireo.priors.metallicity import Metallicity
 from albireo.priors.reddening import Reddening
 from albireo.priors.stars import StarsPrior
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from albireo.model import StellarModel
 
 
 class GalacticPrior(eqx.Module):
@@ -78,3 +85,18 @@ class GalacticPrior(eqx.Module):
     def reddening_given_distance(self, mu: Float[Array, ""], sky: Sightline) -> Reddening:
         """p(E | μ, sky)."""
         return interpolate(mu, sky.reddening)
+
+    def mock(
+        self,
+        glon: float,
+        glat: float,
+        num_stars: int,
+        *,
+        model: "StellarModel | str" = "default",
+        faintest: float = 18.0,
+        seed: int = 0,
+    ) -> "Table":
+        """A mock catalogue of the stars in one direction [deg], ready for `infer`: see `albireo.simulation.mock`."""
+        from albireo.simulation import mock
+
+        return mock(self, glon, glat, num_stars, model=model, faintest=faintest, seed=seed)

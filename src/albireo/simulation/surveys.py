@@ -47,6 +47,8 @@ _UNKNOWN = Depth(-np.inf, np.inf, 0.01)
 # survey that fail its quality cuts (our choice; of the stars above, 5 to 35 % lack a band that is within its limits).
 _OUTSIDE = {"Pan-STARRS 1": 0.25}
 _FAILED = 0.1
+# The limiting magnitude of Gaia DR3 (Gaia Collaboration, Vallenari et al. 2023, A&A 674, A1; from memory, not checked).
+_FAINTEST_OF_GAIA = 21.0
 
 
 def photometric_errors(
@@ -65,10 +67,10 @@ def photometric_errors(
 
 
 def parallax_error(magnitude: Float[np.ndarray, " star"]) -> Float[np.ndarray, " star"]:
-    """Error of a Gaia DR3 parallax [mas] at Gaia G.
+    """Error of a Gaia DR3 parallax [mas] at Gaia G; NaN beyond G = 21, where Gaia has none.
 
     σ = √(40 + 800 z + 30 z²) µas with z = 10^(0.4 (max(G, 13) − 15)) (ESA, Gaia science performance,
     https://www.cosmos.esa.int/web/gaia/science-performance).
     """
     z = 10 ** (0.4 * (np.maximum(magnitude, 13.0) - 15))
-    return np.sqrt(40 + 800 * z + 30 * z**2) / 1000
+    return np.where(magnitude < _FAINTEST_OF_GAIA, np.sqrt(40 + 800 * z + 30 * z**2) / 1000, np.nan)
