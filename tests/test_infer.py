@@ -135,7 +135,7 @@ def test_another_prior_afterwards_is_that_prior_from_the_start(result, request, 
 
 def test_reweighting_does_not_pretend(model, milky_way, hosts, weighted):
     """A prior that leaves hardly any draw flags the star; one that leaves none makes it NaN."""
-    highest = weighted.tree["posterior"]["teff"].max(("chain", "draw")).values
+    highest = weighted.tree["weighted_posterior"]["teff"].max(("chain", "draw")).values
     few = weighted.reweight(Cut(milky_way, lambda theta: theta[0] > highest.max() - 1))
     hottest = int(np.argmax(highest))
     assert few.flags[hottest] & Flag.NOT_CONVERGED

@@ -144,7 +144,7 @@ def test_a_prior_file_with_a_cap(cap, model, toml):
     [
         ("sky.fits", "none.fits", "dust.file: .*none.fits could not be read .* No such file .* name another or fetch"),
         ("sky.fits", "capped.toml", "dust.file: .*capped.toml could not be read as a HEALPix map"),
-        ('"sfd"', '"planck"', "dust.units must be one of sfd, schlafly-finkbeiner; got 'planck'"),
+        ('"sfd"', '"planck"', "dust.units must be one of schlafly-finkbeiner, sfd; got 'planck'"),
         ("scale_length_kpc = 5.0", "scale_length_kpc = 0", "dust.scale_length_kpc must be greater than 0"),
         ("absolute_scatter_mag = 0.02", "", "'dust.absolute_scatter_mag' is missing"),
         ("absolute_scatter_mag", 'ordering = "nested"\nabsolute_scatter_mag', "unknown key 'dust.ordering'"),
