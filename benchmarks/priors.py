@@ -13,6 +13,7 @@ import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import jax
 import numpy as np
 
 from albireo import Catalog, Importance, infer, list_priors, load_model, load_prior
@@ -35,6 +36,7 @@ def main() -> None:
         priors = {name: load_prior(name, model) for name, _ in list_priors()}
         priors["milky-way behind a 3-d dust map"] = load_prior(_behind_map(Path(folder)), model)
     for name, prior in priors.items():
+        jax.clear_caches()  # each prior is compiled anew, and a process may map only so much memory
         print(f"\n{name}")
         for report, catalog in ((_print_survey, survey), (_print_dwarfs, dwarfs)):
             report(catalog, infer(catalog.without("parallax"), model=model, prior=prior, sampler=Importance()))

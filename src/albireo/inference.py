@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 from albireo.cache import keep_compiled_code
 from albireo.catalog import Catalog
 from albireo.certificate import is_poor_fit
+from albireo.device import over_stars, stars_in_a_batch
 from albireo.errors import UserError
 from albireo.likelihood import Star, scores
 from albireo.model import StellarModel, load_model
@@ -180,7 +181,7 @@ def _least_chi2(problem: Problem, stars: Star | Hypotheses, draws: Draws) -> Flo
 
         return least(star) if isinstance(star, Star) else jnp.min(jax.lax.map(least, star.stars))
 
-    return jax.lax.map(one, (stars, jax.tree.map(jnp.asarray, draws)))
+    return over_stars(one, (stars, jax.tree.map(jnp.asarray, draws)))
 
 
 def _fallbacks(sampler: Sampler) -> tuple[Sampler, ...]:
@@ -193,7 +194,8 @@ def _sample(
 ) -> Batch:
     """Sample stars, batch by batch."""
     num = len(keys)
-    size = _padded_size(num, sampler.batch_size)
+    together = sampler.batch_size or stars_in_a_batch()
+    size = _padded_size(num, together)
 
     def run(index: Int[np.ndarray, " batch"]) -> Batch:
         padded = np.resize(index, size)
@@ -204,7 +206,7 @@ def _sample(
         return batch
 
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        batches = list(pool.map(run, _split(np.arange(num), sampler.batch_size)))
+        batches = list(pool.map(run, _split(np.arange(num), together)))
     batch = jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
     batch.star_stats["engine"] = np.full(num, getattr(sampler, "engine", type(sampler).__name__), object)
     return batch
@@ -227,7 +229,7 @@ def _suspect(problem: Problem, look: FirstLook, catalog: Catalog, outliers: floa
 
 @eqx.filter_jit
 def _score_hypotheses(problem: Problem, look: FirstLook, every: Hypotheses) -> Float[Array, "star hypothesis"]:
-    return jax.lax.map(lambda star: look.best_scores(problem, star, problem.sightline(star)), every)
+    return over_stars(lambda star: look.best_scores(problem, star, problem.sightline(star)), every)
 
 
 @eqx.filter_jit

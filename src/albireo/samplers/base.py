@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo import likelihood, outliers
+from albireo.device import over_stars
 from albireo.errors import UserError
 from albireo.likelihood import Star
 from albireo.model import StellarModel
@@ -115,8 +116,8 @@ class Sampler(Protocol):
     """
 
     @property
-    def batch_size(self) -> int:
-        """How many stars `run` is given at a time."""
+    def batch_size(self) -> int | None:
+        """How many stars `run` is given at a time, if not as many as suit the device."""
         ...
 
     def run(self, problem: Problem, look: Any, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
@@ -128,14 +129,14 @@ class Sampler(Protocol):
 def complete_batch(
     problem: Problem, stars: Star | Hypotheses, x: Float[Array, "star chain draw label"], keys: PRNGKeyArray
 ) -> Draws:
-    """`Problem.complete` for a batch, star after star: the work on one fills the processor and fits its cache."""
+    """`Problem.complete` for a batch."""
 
     def one(args):
         star, x, key = args
         flat = problem.complete(star, problem.sightline(star), x.reshape(-1, x.shape[-1]), key)
         return jax.tree.map(lambda a: a.reshape(*x.shape[:2], *a.shape[1:]), flat)
 
-    return jax.lax.map(one, (stars, x, keys))
+    return over_stars(one, (stars, x, keys))
 
 
 def at_least(settings: Any, **minimum: int) -> None:

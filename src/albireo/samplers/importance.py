@@ -24,16 +24,18 @@ class Importance:
         num_refits: how often the mixture is fitted anew to weighted draws from it, which some stars need.
         escalate: whether a star of k̂ above 0.7 or an effective sample below 400 goes on by itself to refits and four
             times as many draws, twice if need be, then to NUTS, then to nested sampling.
-        batch_size: stars sampled together.
+        batch_size: stars sampled together; by default 64 on a processor, and as many as its memory holds on a GPU.
     """
 
     num_samples: int = 1000
     num_refits: int = 0
     escalate: bool = True
-    batch_size: int = 64
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        at_least(self, num_samples=100, num_refits=0, batch_size=1)
+        at_least(self, num_samples=100, num_refits=0)
+        if self.batch_size is not None:
+            at_least(self, batch_size=1)
 
     @property
     def engine(self) -> str:

@@ -48,7 +48,7 @@ class NUTS:
         num_refits: how often the mixture is fitted anew to weighted draws from it, which some stars need.
         escalate: whether a star with r̂ above 1.01, an effective sample below 400 or a divergent transition goes on by
             itself to longer chains of shorter steps, then to importance and to nested sampling.
-        batch_size: stars sampled together.
+        batch_size: stars sampled together; by default 64 on a processor, and as many as its memory holds on a GPU.
     """
 
     num_chains: int = 4
@@ -58,10 +58,12 @@ class NUTS:
     target_acceptance: float = 0.99
     num_refits: int = 0
     escalate: bool = True
-    batch_size: int = 64
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        at_least(self, num_chains=2, num_warmup=10, num_samples=4, max_doublings=1, num_refits=0, batch_size=1)
+        at_least(self, num_chains=2, num_warmup=10, num_samples=4, max_doublings=1, num_refits=0)
+        if self.batch_size is not None:
+            at_least(self, batch_size=1)
         if not 0 < self.target_acceptance < 1:
             raise UserError(f"NUTS: target_acceptance must be between 0 and 1; got {self.target_acceptance!r}.")
 

@@ -17,6 +17,7 @@ import numpy as np
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from albireo.device import over_stars
 from albireo.likelihood import Star, parallax_from_distance_modulus
 from albireo.model.mixture import GaussianMixture
 from albireo.outliers import Hypotheses
@@ -222,13 +223,13 @@ def widen(mixture: GaussianMixture) -> GaussianMixture:
 
 @eqx.filter_jit
 def propose_batch(problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> GaussianMixture:
-    """`propose` for a batch, star after star: the work on one star's points fills the processor and fits its cache."""
+    """`propose` for a batch."""
 
     def one(args):
         star, key = args
         return propose(problem, look, star, problem.sightline(star), key)
 
-    return jax.lax.map(one, (stars, keys))
+    return over_stars(one, (stars, keys))
 
 
 def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any, key: PRNGKeyArray) -> GaussianMixture:
@@ -272,7 +273,7 @@ def refit_batch(
         fit, _ = jax.lax.scan(lambda fit, key: (refit(fit, key), None), refit(mixture, keys[0]), keys[1:])
         return fit
 
-    return jax.lax.map(one, (stars, mixtures, keys))
+    return over_stars(one, (stars, mixtures, keys))
 
 
 def _join(one: GaussianMixture, other: GaussianMixture, share: float) -> GaussianMixture:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from albireo.device import over_stars
 from albireo.likelihood import Star
 from albireo.model.mixture import GaussianMixture
 from albireo.outliers import Hypotheses
@@ -40,7 +41,7 @@ def weigh_batch(
         draws, log_weight, log_density = jax.tree.map(lambda a: a[None], (draws, log_weight, drawn.log_density))
         return Batch(draws, log_weight, {"lp": log_density}, star_stats)
 
-    return jax.lax.map(one, (stars, mixtures, keys))
+    return over_stars(one, (stars, mixtures, keys))
 
 
 def smooth_weights(log_ratio: Float[Array, " draw"]) -> tuple[Float[Array, " draw"], Float[Array, ""]]:

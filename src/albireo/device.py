@@ -1,0 +1,38 @@
+"""How many stars are computed at once: one on a processor, on an accelerator as many as its memory holds.
+
+On a processor the work on one star's points fills the cores and fits their cache. An accelerator needs many stars at a
+time to be busy.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+# Stars that a sampler is given at a time on a processor: what they share, compiling above all, costs little then.
+_ON_PROCESSOR = 64
+_LEAST, _MOST = 64, 16384
+# What one star needs while it is sampled [bytes]: XLA plans 3 MB of it; the rest is for what it does not count.
+_BYTES_A_STAR = 8 << 20
+_MEMORY_UNKNOWN = 8 << 30
+
+
+def stars_at_once() -> int:
+    """How many stars are computed side by side: a power of two that leaves half of an accelerator's memory free."""
+    device = jax.devices()[0]
+    if device.platform == "cpu":
+        return 1
+    memory = (device.memory_stats() or {}).get("bytes_limit", _MEMORY_UNKNOWN)
+    fit = max(memory // 2 // _BYTES_A_STAR, 1)
+    return min(max(1 << (fit.bit_length() - 1), _LEAST), _MOST)
+
+
+def stars_in_a_batch() -> int:
+    """How many stars a sampler is given at a time, unless it is told another number."""
+    return max(stars_at_once(), _ON_PROCESSOR)
+
+
+def over_stars(function: Callable[[Any], Any], stars: Any) -> Any:
+    """A function of one star for all along the leading axis of its arguments."""
+    at_once = min(stars_at_once(), len(jax.tree.leaves(stars)[0]))
+    return jax.lax.map(function, stars) if at_once == 1 else jax.lax.map(function, stars, batch_size=at_once)
