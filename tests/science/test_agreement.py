@@ -70,7 +70,7 @@ def test_medians_and_widths_agree(posteriors, name):
         ratio = np.asarray(ours[f"{variable}_p84"] - ours[f"{variable}_p16"], float) / (high - low)
         print(f"{name} {variable}: rms shift {np.std(shift):.2f}, worst {np.max(np.abs(shift)):.1f} standard errors;")
         print(f"  median width {np.median(ratio):.3f}, {np.min(ratio):.2f} to {np.max(ratio):.2f} of the reference's")
-        assert np.mean(np.abs(shift) < 3) >= 0.95, variable
+        assert np.sum(np.abs(shift) > 3) <= 1, variable
         assert abs(np.median(ratio) - 1) < 0.03 * np.sqrt(NUM_STARS / len(ratio)), variable
 
 
@@ -82,7 +82,7 @@ def test_evidences_agree(posteriors, name):
     pull = (np.asarray(nested["log_evidence"]) - np.asarray(importance["log_evidence"])) / err
     worst = np.max(np.abs(pull))
     print(f"{name}: pulls {np.mean(pull):+.2f} ± {np.std(pull):.2f}, worst {worst:.1f}, error {np.median(err):.3f}")
-    assert np.mean(np.abs(pull) < 3) >= 0.95
+    assert np.max(np.abs(pull)) < 3.5
     assert np.median(err) < 0.1
     assert 0.3 < np.std(pull) < 1.3
     assert abs(np.mean(pull)) < 0.6
