@@ -36,8 +36,10 @@ _ESS_LOOK = 64.0
 # Points whose density is computed together, and points asked for together: while they wait, the least likelihood that
 # is allowed rises, and one in ten becomes useless.
 _BLOCK, _QUEUE = 128, 100
-# Ellipsoids about the live points are blown up to so many times their volume, so as to hold all that is as likely.
-_ENLARGE = 1.5
+# Ellipsoids about the live points are blown up to so many times their volume: those about the few points of a small
+# mode are too small as they stand, and 1.5 times lost half of one that held a quarter of the probability. They are
+# drawn anew after so many calls for each live point, which is most of what dynesty takes.
+_ENLARGE, _UPDATE = 4.0, 3.0
 _LOWEST = -1e30
 
 
@@ -107,6 +109,7 @@ class Nested:
             nlive=self.num_live,
             sample="unif",
             enlarge=_ENLARGE,
+            update_interval=_UPDATE,
             rstate=rng,
             pool=blocks,
             queue_size=_QUEUE,
