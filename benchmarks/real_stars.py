@@ -1,6 +1,6 @@
 """How well and how fast real stars are inferred: pulls against spectroscopy, convergence, rates.
 
-    python -m benchmarks.real_stars [--importance 500] [--nuts 200] [--prior milky-way]
+    python -m benchmarks.real_stars [--importance 500] [--nuts 200] [--nested 0] [--prior milky-way]
 
 The stars are the first of `green2020_stars.fits` in a random order of fixed seed, whether the model was trained on
 them or not (a star's own labels enter its posterior only through the model's 7,000 weights). Rates are after
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from albireo import NUTS, Catalog, Importance, infer, load_model, load_prior
+from albireo import NUTS, Catalog, Importance, Nested, infer, load_model, load_prior
 from albireo.flags import Flag
 
 _WITH = {True: "with", False: "without"}
@@ -27,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--importance", type=int, default=500)
     parser.add_argument("--nuts", type=int, default=200)
+    parser.add_argument("--nested", type=int, default=0)
     parser.add_argument("--model", default="default")
     parser.add_argument("--prior", default="milky-way")
     arguments = parser.parse_args()
@@ -35,8 +36,9 @@ def main() -> None:
     catalog = Catalog.read(DATA / "green2020_stars.fits", bands=model.bands, labels=model.labels)
     catalog = catalog.without_error_floor(ERROR_FLOOR)
     order = np.random.default_rng(0).permutation(len(catalog))
-    for sampler, num in ((Importance(), arguments.importance), (NUTS(), arguments.nuts)):
-        for parallax in (True, False):
+    numbers = {Importance(): arguments.importance, NUTS(): arguments.nuts, Nested(): arguments.nested}
+    for sampler, num in numbers.items():
+        for parallax in (True, False) if num else ():
             stars = catalog[order[:num]]
             stars = stars if parallax else stars.without("parallax")
             infer(stars, model=model, prior=prior, sampler=sampler)  # compiles what the hard ones need, too
@@ -62,14 +64,14 @@ def _print_certificate(posterior) -> None:
     stats = posterior.tree["sample_stats"]
     engine, num = np.unique(np.asarray(stats["engine"]).astype(str), return_counts=True)
     print("  served by", ", ".join(f"{name} {n}" for name, n in zip(engine, num, strict=True)))
-    r_hat, ess = np.asarray(stats["r_hat_max"]), np.asarray(stats["ess_min"])
     if "nuts" in engine:
+        r_hat, ess = np.asarray(stats["r_hat_max"]), np.asarray(stats["ess_min"])
         diverging = np.mean(np.asarray(stats["n_divergent"]) > 0)
         print(f"  r_hat < 1.01: {np.mean(r_hat < 1.01):.1%}   worst {np.nanmax(r_hat):.3f}")
         print(f"  ESS > 400: {np.mean(ess > 400):.1%}   median least ESS {np.nanmedian(ess):.0f}")
         print(f"  stars with a divergence {diverging:.1%}")
-    kish, k_hat = np.asarray(stats["ess_kish"]), np.asarray(stats["k_hat"])
     if "importance" in engine:
+        kish, k_hat = np.asarray(stats["ess_kish"]), np.asarray(stats["k_hat"])
         print(f"  k_hat < 0.7: {np.mean(k_hat < 0.7):.1%}")
         print(f"  Kish ESS > 400: {np.mean(kish > 400):.1%}   median {np.median(kish):.0f}")
     shares = {flag.name: np.mean(posterior.flags & int(flag) > 0) for flag in Flag}

@@ -36,8 +36,8 @@ catalog = planet_hosts()[100:104]
 # - `Importance` fits a mixture of Gaussians to a first look and weights 2,000 draws from it. Fast, and every mode that
 #   the first look saw is there. Its certificate is Pareto's k̂: below 0.7 the weights can be trusted.
 # - `NUTS` runs chains of correlated draws. Its certificates are r̂ (below 1.01) and the effective sample size.
-# - `Nested` shrinks the prior onto the posterior step by step. Slow; it was made for the evidence, and needs no
-#   starting points.
+# - `Nested` shrinks the prior onto the posterior step by step: a second or two a star. It was made for the evidence,
+#   whose error it knows, and covers all labels wherever the first look pointed.
 #
 # The first two send a star on to a better sampler by themselves where it fails; `escalate=False` leaves that out here.
 
