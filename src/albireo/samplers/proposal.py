@@ -1,7 +1,7 @@
 """A first look at a star: every mode found by brute force, then a mixture of Gaussians fitted to its posterior.
 
-1. Points drawn once from the density of training stars are scored against the star's photometry and parallax in
-closed form.
+1. Points drawn once from the density of training stars and from the prior are scored against the star's photometry and
+   parallax in closed form.
 2. A mixture is fitted to them, weighted by a tempered score.
 3. Draws from the mixture, weighted by the exact posterior, give a better mixture; a few times (adaptive importance
    sampling: Cappé et al. 2008, Statistics and Computing 18, 447). The first mixture keeps a share in all of them, so
@@ -25,6 +25,7 @@ from albireo.priors.base import log_prob_without_reddening, sightline
 from albireo.samplers.base import Problem
 
 NUM_LOOK = 1 << 14
+_FROM_PRIOR = 0.25  # share of its points
 NUM_ADAPT = 512
 NUM_REFIT = 4096
 NUM_STAGES = 4
@@ -48,18 +49,27 @@ class FirstLook(eqx.Module):
 
     @classmethod
     def build(cls, problem: Problem, key: PRNGKeyArray, num_points: int = NUM_LOOK) -> "FirstLook":
-        """Draw the points from the density of training stars, which holds many giants too, or else from the prior."""
+        """Draw the points from the density of training stars, which holds many giants too, and a share from the prior.
+
+        Stars beyond those of the training set, and all if their density is not known, can be found by the latter alone.
+        """
         sky = sightline(problem.prior, jnp.full(2, jnp.nan))
         density = problem.model.density
-        if density is None:
-            theta, _, _ = problem.prior.sample(key, sky, num_points)
-            log_ratio = jnp.zeros(num_points)
-        else:
-            theta = density.sample(key, num_points)
+        num_prior = num_points if density is None else int(_FROM_PRIOR * num_points)
+        key_prior, key_density = jax.random.split(key)
+        theta, mu, _ = problem.prior.sample(key_prior, sky, num_prior)
+        log_ratio = jnp.zeros(num_points)
+        if density is not None:
+            theta = jnp.concatenate([theta, density.sample(key_density, num_points - num_prior)])
+            # p(μ) about the reference, where θ is compared: at least one draw of the prior is taken to be there.
+            near = jnp.sum(jnp.abs(mu - _REFERENCE_MU) < 0.5)
+            log_p_mu = jnp.log(jnp.maximum(near, 1) / num_prior)
 
             def ratio(theta):
-                mu = jnp.asarray(_REFERENCE_MU, theta.dtype)
-                return log_prob_without_reddening(problem.prior, theta, mu, sky) - density.log_prob(theta)
+                reference = jnp.asarray(_REFERENCE_MU, theta.dtype)
+                log_prior = log_prob_without_reddening(problem.prior, theta, reference, sky)
+                shares = jnp.log1p(-_FROM_PRIOR) + density.log_prob(theta), jnp.log(_FROM_PRIOR) + log_prior - log_p_mu
+                return log_prior - jnp.logaddexp(*shares)
 
             log_ratio = jax.lax.map(ratio, theta, batch_size=4096)
         model = problem.model
