@@ -145,9 +145,9 @@ for name, chosen in (("milky-way", "milky-way"), ("nearby.toml", "nearby.toml"),
 
 # %% [markdown]
 # `milky-way` thinks that some of these stars may be giants, as many stars of such colours in the sky are, and puts them
-# too far away. It is not wrong: it was not told how they were chosen. To say how far they are, as the file does, already
-# leaves little room for giants. A prior is part of the result, so publish it with
-# the result, and never choose it by looking at which answer you like.
+# too far away. It is not wrong: it was not told how they were chosen. To say how far they are, as the file does, leaves
+# little room for giants already. A prior is part of the result, so publish it with the result, and never choose it by
+# looking at which answer you like.
 
 # %%
 figure = Figure(figsize=(6, 3.4), layout="constrained")
