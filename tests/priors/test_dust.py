@@ -171,7 +171,13 @@ def sky_positions():
     [
         ("dust.npy", "none.npy", "dust.file .*none.npy cannot be read"),
         ('"nested"', '"spiral"', "dust.ordering must be one of nested, ring"),
-        ("last_distance_modulus_mag = 16", "last_distance_modulus_mag = 2", "rising in even steps"),
+        ("last_distance_modulus_mag = 16", "last_distance_modulus_mag = 2", "must be less than last_distance_modulus"),
+        (
+            "reliable_to_mag = 7",
+            "reliable_to_mag = 5",
+            "reliable_from_mag must be less than reliable_to_mag; got 6 and 5",
+        ),
+        ("= 0.02", "= -1", "^[^:]*: dust.absolute_scatter_mag must be greater than 0"),
     ],
 )
 def test_broken_map_section_is_refused(model, toml, old, new, says):

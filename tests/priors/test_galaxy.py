@@ -54,6 +54,11 @@ def test_ellipsoidal_discs(law, f):
     assert density(law(0.05, 2.53, 1.32), 3.0, 4.0, 0.2) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("law", [EllipsoidalDisc(0.05, 2.53, 1.32), YoungDisc(0.014, 5.0, 3.0)], ids=("old", "young"))
+def test_hole_at_the_very_centre_is_finite(law):
+    assert -20 < float(law.log_density(at(0.0, 0.0, 0.0))) < -5
+
+
 def test_rounded_disc_is_smooth_where_its_profiles_meet():
     """Robin et al. 2003, table 3: 1 - z² / (x (2h + x)) up to x, with x = 400 pc and h = 800 pc."""
     law = RoundedDisc(2.5, 0.8, 0.4)

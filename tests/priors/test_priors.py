@@ -1,5 +1,7 @@
 """Every prior file: normalised, sampled as its density says, differentiable."""
 
+from dataclasses import replace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,9 +11,9 @@ from jax.scipy.special import logsumexp
 from scipy import stats
 
 from albireo.errors import UserError
-from albireo.priors import Reddening, list_priors, load_prior, sightline
+from albireo.priors import GalacticPrior, Reddening, distance, list_priors, load_prior, sightline
 from albireo.priors.base import log_prob_without_reddening
-from albireo.priors.distance import beyond, grid, interpolate
+from albireo.priors.distance import beyond, grid, interpolate, normalise
 from stars import to_double, with_spread
 
 NUM_DRAWS = 20_000
@@ -293,6 +295,11 @@ DISCS = """extends = "milky-way"
             "hole_length_kpc must be less than",
         ),
         ('extends = "nowhere"\n' + FLAT, "extends must be one of"),
+        ('extends = ["milky-way"]', "extends must be one of"),
+        (DISCS + f"fraction = 1{'0' * 400}", "components.thin-disc.fraction must be a finite number"),
+        (DISCS + "core_kpc = -1", "components.thin-disc.core_kpc must be greater than 0"),
+        ('extends = "milky-way"\n[distance.components.halo]\nbreak_radius_kpc = 20', "halo.outer_slope' is missing"),
+        ('extends = "milky-way"\n[distance.components.halo]\nouter_slope = 5', "halo.break_radius_kpc' is missing"),
         ("extra = 1\n" + FLAT, "unknown key 'extra'"),
         ("stars = 3", "'description' is missing"),
     ],
@@ -310,3 +317,89 @@ def test_broken_prior_file_is_refused_in_one_sentence(model, tmp_path, text, say
 def test_unknown_prior_names_the_known_ones(model):
     with pytest.raises(UserError, match="milky-way"):
         load_prior("milkyway", model)
+
+
+PACKAGE = """
+from albireo.priors import load_prior
+
+def edsd(model):
+    return load_prior("edsd", model)
+
+def number(model):
+    return 3
+
+def fail(model):
+    raise RuntimeError("no data\\nhere")
+"""
+ENTRY_POINTS = """[albireo.priors]
+mine = some_priors:edsd
+flat = some_priors:number
+number = some_priors:number
+fail = some_priors:fail
+gone = some_priors:gone
+nowhere = no_such_module:prior
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """An installed package that registers priors, good and bad."""
+    (tmp_path / "some_priors.py").write_text(PACKAGE)
+    folder = tmp_path / "some_priors-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: some-priors\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text(ENTRY_POINTS)
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.usefixtures("package")
+def test_priors_of_other_packages_are_listed_and_loaded(model):
+    names = [name for name, _ in list_priors()]
+    assert "mine" in names
+    assert names.count("flat") == 1
+    assert load_prior("mine", model).name == "edsd"
+    assert load_prior("flat", model).name == "flat"
+
+
+@pytest.mark.usefixtures("package")
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("number", "some_priors:number: a prior needs the method log_prob; int lacks it"),
+        ("fail", "cannot be made .RuntimeError: no data here.; mend its package"),
+        ("gone", "cannot be made .AttributeError"),
+        ("nowhere", "cannot be made .ModuleNotFoundError"),
+    ],
+)
+def test_broken_prior_of_another_package_is_refused_by_its_name(model, name, says):
+    with pytest.raises(UserError, match=says) as error:
+        load_prior(name, model)
+    assert name in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "density", "prior", "says"),
+    [
+        (("teff", "logg", "feh"), False, "edsd", "no density .*; take a prior from isochrones, such as milky-way, or"),
+        (("teff", "logg", "mh"), True, "milky-way", "this one has teff, logg, mh: take .* such as milky-way-training"),
+        (("teff", "logg", "mh"), False, "milky-way", "this one has teff, logg, mh: take a prior of your own"),
+        (("teff", "logg", "mh"), False, "edsd", "no density .*; take a prior of your own or another model"),
+    ],
+)
+def test_prior_that_a_model_cannot_have_names_one_that_it_can(model, labels, density, prior, says):
+    other = replace(model, labels=labels, density=model.density if density else None)
+    with pytest.raises(UserError, match=says):
+        load_prior(prior, other)
+
+
+def test_class_of_a_prior_is_no_prior(model):
+    with pytest.raises(UserError, match="an object, not the class GalacticPrior"):
+        load_prior(GalacticPrior, model)
+
+
+def test_steep_tables_are_normalised_and_sampled():
+    """Rises and falls by far more than single precision holds: at the peak an exponential on either side."""
+    table = normalise(jnp.asarray(-500 * np.abs(grid() - 10), jnp.float32)[:, None])
+    assert np.asarray(table).max() == pytest.approx(np.log(250), abs=1e-3)
+    mu, _ = distance.sample(jax.random.key(0), table, 4000)
+    assert stats.kstest(np.asarray(mu), stats.laplace(10, 1 / 500).cdf).pvalue > 0.001

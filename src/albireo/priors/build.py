@@ -140,14 +140,17 @@ def _halo(section: Section) -> Halo:
     else:
         center, outer = section.number("flattening_center"), section.number("flattening_outer")
         scale = section.number("flattening_scale_kpc")
+    break_radius, outer_slope = 100.0, slope
+    if "break_radius_kpc" in section.values or "outer_slope" in section.values:  # one is nothing without the other
+        break_radius, outer_slope = section.number("break_radius_kpc"), section.number("outer_slope")
     return Halo(
         slope=slope,
         flattening_center=center,
         flattening_outer=outer,
         flattening_scale=scale,
         core=section.number("core_kpc"),
-        break_radius=section.number("break_radius_kpc", default=100.0),
-        outer_slope=section.number("outer_slope", default=slope),
+        break_radius=break_radius,
+        outer_slope=outer_slope,
     )
 
 

@@ -15,19 +15,27 @@ def _dust_map(section: Section) -> DustMap:
     file = section.path.parent / section.text("file")
     reddening = _load_array(file, section)
     ordering = section.choice("ordering", ("nested", "ring"))
-    first, last = (section.number(f"{end}_distance_modulus_mag", positive=False) for end in ("first", "last"))
+    first, last = _range(section, "first_distance_modulus_mag", "last_distance_modulus_mag")
+    nearest, farthest = _range(section, "reliable_from_mag", "reliable_to_mag")
+    scatter = {
+        "fractional": section.number("fractional_scatter"),
+        "absolute": section.number("absolute_scatter_mag"),
+    }
+    moduli = np.linspace(first, last, np.shape(reddening)[-1] if np.ndim(reddening) else 1)
     try:
         return DustMap.from_array(
-            reddening,
-            np.linspace(first, last, np.shape(reddening)[-1] if np.ndim(reddening) else 1),
-            nested=ordering == "nested",
-            nearest=section.number("reliable_from_mag", positive=False),
-            farthest=section.number("reliable_to_mag", positive=False),
-            fractional=section.number("fractional_scatter"),
-            absolute=section.number("absolute_scatter_mag"),
+            reddening, moduli, nested=ordering == "nested", nearest=nearest, farthest=farthest, **scatter
         )
     except UserError as error:
         raise UserError(f"{section.path}: {section.where}.file {file}: {error}") from None
+
+
+def _range(section: Section, low: str, high: str) -> tuple[float, float]:
+    """Two numbers, of which the second is the greater."""
+    first, last = section.number(low, positive=False), section.number(high, positive=False)
+    if first >= last:
+        raise UserError(f"{section.path}: {section.where}.{low} must be less than {high}; got {first:g} and {last:g}.")
+    return first, last
 
 
 def _load_array(file: Path, section: Section) -> np.ndarray:

@@ -116,10 +116,10 @@ class EllipsoidalDisc(Local):
     hole_length: float
 
     def log_shape(self, place: Place) -> Float[Array, ""]:
-        """The difference of the two terms."""
+        """The difference of the two terms, which at the very centre is small and not 0."""
         a_squared = place.radius**2 + (place.z / self.axis_ratio) ** 2
         disc, hole = self._log_profile(a_squared, self.scale_length), self._log_profile(a_squared, self.hole_length)
-        return disc + jnp.log(-jnp.expm1(hole - disc))
+        return disc + jnp.log(-jnp.expm1(jnp.minimum(hole - disc, -1e-6)))
 
     def _log_profile(self, a_squared, length):
         return -jnp.sqrt(0.25 + a_squared / length**2)

@@ -77,10 +77,10 @@ def sample(
     u = jax.random.uniform(key_within, shape, dtype=table.dtype)
     slope = table[cell + 1, component] - table[cell, component]
     steep = jnp.abs(slope) > 1e-3
-    safe = jnp.where(steep, slope, 1)
-    # Invert the cumulative of exp(slope·t) on [0, 1].
-    t = jnp.where(steep, jnp.log1p(u * jnp.expm1(safe)) / safe, u)
-    return MU_MIN + MU_STEP * (cell + t), component
+    safe = jnp.where(steep, jnp.abs(slope), 1)
+    # Invert the cumulative of exp(−|slope|·t) on [0, 1], where t counts from the higher end.
+    t = jnp.where(steep, -jnp.log1p(u * jnp.expm1(-safe)) / safe, u)
+    return MU_MIN + MU_STEP * (cell + jnp.where(slope > 0, 1 - t, t)), component
 
 
 def grid() -> Float[np.ndarray, " grid"]:
@@ -92,9 +92,10 @@ def _log_cells(log_f):
     """Logarithm of the integral over each cell of the density whose logarithm is linear between grid points."""
     slope = log_f[1:] - log_f[:-1]
     steep = jnp.abs(slope) > 1e-3
-    safe = jnp.where(steep, slope, 1)
-    ratio = jnp.where(steep, jnp.expm1(safe) / safe, 1 + slope / 2)
-    return log_f[:-1] + jnp.log(ratio) + np.log(MU_STEP)
+    safe = jnp.where(steep, jnp.abs(slope), 1)
+    # From the higher end, so that nothing overflows however steep it is.
+    below = jnp.where(steep, -jnp.expm1(-safe) / safe, 1 - jnp.abs(slope) / 2)
+    return jnp.maximum(log_f[1:], log_f[:-1]) + jnp.log(below) + np.log(MU_STEP)
 
 
 class SameEverywhere(DistancePrior):

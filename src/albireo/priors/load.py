@@ -1,7 +1,7 @@
 """Priors by name, from a TOML file, or registered by a third party."""
 
 import tomllib
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,22 @@ _FOLDERS = (Path(__file__).parent / "library", Path(__file__).parents[3] / "prio
 def list_priors() -> list[tuple[str, str]]:
     """Names of all priors that can be loaded by name, each with a line about it."""
     files = [(path.stem, _read(path).get("description", "")) for path in _files().values()]
-    plugins = [(entry.name, f"from {entry.value}") for entry in entry_points(group=ENTRY_POINT_GROUP)]
-    return sorted(files + plugins)
+    registered = [entry for entry in entry_points(group=ENTRY_POINT_GROUP) if entry.name not in _files()]
+    return sorted(files + [(entry.name, f"from {entry.value}") for entry in registered])
 
 
 def load_prior(name: str | Path | Prior, model: StellarModel) -> Prior:
     """A prior by name or by the path of a TOML file; an object with the methods of a prior is returned as it is.
 
-    A name registered under the entry-point group `albireo.priors` is called with the model and returns the prior.
+    A name registered under the entry-point group `albireo.priors` is called with the model and returns the prior; it
+    does not replace a prior that comes with albireo.
 
     Raises:
-        UserError: no such prior, not a TOML file, an unknown key or a value out of range, or an object without the
-            methods.
+        UserError: no such prior, not a TOML file, an unknown key or a value out of range, an object without the
+            methods, or a package whose prior cannot be made.
     """
     if not isinstance(name, str | Path):
-        for method in METHODS:
-            if not callable(getattr(name, method, None)):
-                raise UserError(f"a prior needs the method {method}; {type(name).__name__} lacks it.")
-        return name
+        return _check_methods(name)
     path = Path(name)
     if path.suffix == ".toml" or path.is_file():
         if not path.is_file():
@@ -44,9 +42,30 @@ def load_prior(name: str | Path | Prior, model: StellarModel) -> Prior:
     if str(name) in _files():
         return build_prior(_read(_files()[str(name)]), _files()[str(name)], model)
     for entry in entry_points(group=ENTRY_POINT_GROUP, name=str(name)):
-        return entry.load()(model)
+        return _make_registered(entry, model)
     known = ", ".join(known for known, _ in list_priors())
     raise UserError(f"there is no prior {str(name)!r}; choose one of {known}, or give the path of a TOML file.")
+
+
+def _check_methods(prior: Any) -> Prior:
+    if isinstance(prior, type):
+        raise UserError(f"a prior must be an object, not the class {prior.__name__}; make one of it.")
+    for method in METHODS:
+        if not callable(getattr(prior, method, None)):
+            raise UserError(f"a prior needs the method {method}; {type(prior).__name__} lacks it.")
+    return prior
+
+
+def _make_registered(entry: EntryPoint, model: StellarModel) -> Prior:
+    try:
+        return _check_methods(entry.load()(model))
+    except UserError as error:
+        raise UserError(f"the prior {entry.name!r} of {entry.value}: {error}") from None
+    except Exception as error:  # whatever foreign code may raise
+        cause = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise UserError(
+            f"the prior {entry.name!r} of {entry.value} cannot be made ({cause}); mend its package."
+        ) from error
 
 
 def _files() -> dict[str, Path]:
@@ -63,7 +82,7 @@ def _read(path: Path) -> dict[str, Any]:
         return values
     base = values.pop("extends")
     others = {name: file for name, file in _files().items() if file != path}
-    if base not in others:
+    if not isinstance(base, str) or base not in others:
         raise UserError(f"{path}: extends must be one of {', '.join(sorted(others))}; got {base!r}.")
     return _merge(_read(others[base]), values)
 

@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from albireo.errors import UserError
 
 Part = TypeVar("Part")
+_LARGEST = float(np.finfo(np.float32).max)  # priors hold their numbers in single precision
 
 
 class Section:
@@ -32,13 +35,13 @@ class Section:
         return value
 
     def number(self, key: str, *, positive: bool = True, default: float | None = None) -> float:
-        """A finite number."""
+        """A finite number, greater than 0 or the default if `positive`."""
         if default is not None and key not in self.values:
             return default
         value = self._pop(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < float("inf"):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
             raise UserError(f"{self.path}: {self._name(key)} must be a finite number; got {value!r}.")
-        if positive and value <= 0:
+        if positive and value <= 0 and value != default:
             raise UserError(f"{self.path}: {self._name(key)} must be greater than 0; got {value!r}.")
         return float(value)
 

@@ -22,6 +22,7 @@ from albireo.priors.metallicity import Metallicity
 _MAGNITUDE = Axis(-10.0, 0.25, 121)
 _NUM_NORM = 1 << 16
 _NUM_PROPOSALS = 8
+_LABELS = ("teff", "logg", "feh")  # of the isochrones
 
 
 class StarsPrior(eqx.Module):
@@ -77,7 +78,7 @@ class TrainingStars(StarsPrior):
         if model.density is None:
             raise UserError(
                 "the model carries no density of its training stars, from which this prior takes p(θ); "
-                "use a model trained by albireo or pass a prior of your own."
+                f"take {_other_prior(model)} or another model."
             )
         # Without the spread, which it does not need: a model with one and without make the same prior.
         model = model.with_spread(None)
@@ -173,10 +174,10 @@ class IsochroneStars(StarsPrior):
         Raises:
             UserError: the labels of the model are others than teff, logg, feh.
         """
-        if model.labels != ("teff", "logg", "feh"):
+        if model.labels != _LABELS:
             raise UserError(
-                f"a prior from isochrones needs a model with the labels teff, logg, feh; "
-                f'this one has {", ".join(model.labels)}: use the prior\'s kind of stars "training".'
+                f"a prior from isochrones needs a model with the labels {', '.join(_LABELS)}; "
+                f"this one has {', '.join(model.labels)}: take {_other_prior(model)}."
             )
         table = load_populations()
         return cls(jnp.asarray(np.stack([_mix(table, each) for each in populations], axis=-1), jnp.float32))
@@ -215,6 +216,13 @@ class IsochroneStars(StarsPrior):
         about = jnp.sum(jax.random.uniform(keys[0], (2, 4, *component.shape)), axis=1) - 2
         teff = 10 ** (LOG_TEFF.first + LOG_TEFF.step * (j + about[0]))
         return jnp.stack([teff, LOGG.first + LOGG.step * (k + about[1]), feh], axis=-1)
+
+
+def _other_prior(model: StellarModel) -> str:
+    """Which prior this model can do with."""
+    if model.labels == _LABELS:
+        return "a prior from isochrones, such as milky-way,"
+    return "a prior of your own" if model.density is None else "one from its training stars, such as milky-way-training"
 
 
 # Shares of the density and widths of their smoothing, in nodes.
