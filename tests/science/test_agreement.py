@@ -8,6 +8,7 @@ import pytest
 from albireo import NUTS, Catalog, Importance, Nested, infer
 from albireo.flags import Flag
 from albireo.likelihood import Star
+from albireo.priors import load_prior
 from albireo.samplers import Problem
 
 pytestmark = pytest.mark.science
@@ -24,7 +25,7 @@ SAMPLERS = {
 
 # One of these stars, unlike all training stars, and a box of labels that holds what it might be without parallax.
 STRANGE = 5
-BOX = ((7900.0, 3.2, -2.6), (11_000.0, 7.5, -0.8))
+BOX = ((7000.0, 2.6, -3.2), (12_000.0, 7.6, -0.2))
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +71,7 @@ def summaries(posteriors, name):
 
 @pytest.mark.parametrize("name", ["nuts", "nested", "nested-dynamic"])
 def test_medians_and_widths_agree(posteriors, name):
-    """Each has at least 400 effective draws: in units of the standard error of a difference, scores of unit width.
-
-    Of the strange star nested sampling alone finds the second mode, for proposals start from training stars.
-    """
+    """Each has at least 400 effective draws: in units of the standard error of a difference, scores of unit width."""
     ours, reference = summaries(posteriors, name)
     for variable in ("teff", "logg", "feh", "distance_modulus", "reddening"):
         low, middle, high = (np.asarray(reference[f"{variable}_{p}"], float) for p in ("p16", "p50", "p84"))
@@ -82,7 +80,7 @@ def test_medians_and_widths_agree(posteriors, name):
         ratio = np.asarray(ours[f"{variable}_p84"] - ours[f"{variable}_p16"], float) / (high - low)
         print(f"{name} {variable}: rms shift {np.std(shift):.2f}, worst {np.max(np.abs(shift)):.1f} standard errors;")
         print(f"  median width {np.median(ratio):.3f}, {np.min(ratio):.2f} to {np.max(ratio):.2f} of the reference's")
-        assert np.sum(np.abs(shift) > 3) <= 1, variable
+        assert np.max(np.abs(shift)) < 3, variable
         assert abs(np.median(ratio) - 1) < 0.03 * np.sqrt(NUM_STARS / len(ratio)), variable
 
 
@@ -100,25 +98,38 @@ def test_evidences_agree(posteriors, name):
     assert abs(np.mean(pull)) < 0.6
 
 
-def test_nested_sampling_finds_what_a_grid_finds(model, milky_way, catalog):
-    """A second mode of a quarter of the probability, far from all training stars, and the evidence."""
-    star = catalog[[STRANGE]].without("parallax")
-    with pytest.warns(UserWarning, match="average over the sky"):
-        runs = [infer(star, model=model, prior=milky_way, sampler=Nested(), seed=seed) for seed in range(4)]
-    problem = Problem(model, milky_way)
+@pytest.mark.parametrize(
+    ("name", "samplers", "least_share"),
+    [("milky-way", (Nested(), Importance()), 0.03), ("milky-way-training", (Nested(),), 0.2)],
+    ids=("milky-way", "milky-way-training"),
+)
+def test_a_mode_far_from_all_training_stars_is_found(model, catalog, name, samplers, least_share):
+    """A second mode with some of the probability, and the evidence, against a sum over a grid.
+
+    Where the prior, too, is made of training stars, nested sampling alone finds it.
+    """
+    star, prior = catalog[[STRANGE]].without("parallax"), load_prior(name, model)
+    problem = Problem(model, prior)
     measured = Star.from_catalog(star.select_bands(model.bands), scatter=model.scatter)
     measured = jax.tree.map(lambda a: jnp.asarray(a[0]), measured)
     low, high = (np.asarray(problem.standardise(jnp.asarray(corner))) for corner in BOX)
-    x = np.stack(np.meshgrid(*np.linspace(low, high, 60).T, indexing="ij"), axis=-1).reshape(-1, 3)
+    x = np.stack(np.meshgrid(*np.linspace(low, high, 90).T, indexing="ij"), axis=-1).reshape(-1, 3)
     sky = problem.sightline(measured)
     log_target = jax.lax.map(lambda x: problem.log_target(measured, sky, x), jnp.asarray(x), batch_size=4096)
-    log_cell = np.sum(np.log((high - low) / 59))
+    log_cell = np.sum(np.log((high - low) / 89))
     log_evidence = np.logaddexp.reduce(np.asarray(log_target, float)) + log_cell
     far = np.asarray(problem.labels(x))[:, 1] > 5.4
     share = np.exp(np.logaddexp.reduce(np.asarray(log_target, float)[far]) + log_cell - log_evidence)
-    assert share > 0.2
-    found = np.mean([run.tree["posterior"]["logg"].values > 5.4 for run in runs])
-    assert found == pytest.approx(share, abs=0.06)
-    for run in runs:
-        summary = run.summary()
-        assert abs(summary["log_evidence"][0] - log_evidence) < 3 * summary["log_evidence_err"][0]
+    assert share > least_share
+    for sampler in samplers:
+        with pytest.warns(UserWarning, match="average over the sky"):
+            runs = [infer(star, model=model, prior=prior, sampler=sampler, seed=seed) for seed in range(4)]
+        found = np.mean([run.tree["posterior"]["logg"].values > 5.4 for run in runs])
+        print(f"{name}, {type(sampler).__name__}: share {found:.3f}, by the grid {share:.3f}")
+        assert found == pytest.approx(share, abs=0.06 if share > 0.2 else 0.02)
+        summaries = [run.summary() for run in runs]
+        error = np.array([summary["log_evidence"][0] for summary in summaries]) - log_evidence
+        stated = np.array([summary["log_evidence_err"][0] for summary in summaries])
+        print(f"  log evidence less that of the grid {error.round(3)}, stated errors {stated.round(3)}")
+        assert abs(error.mean()) < 3 * stated.mean() / np.sqrt(len(runs)) + 0.02  # the grid's own error
+        assert np.all(np.abs(error) < 3 * stated + 0.2)  # one run in four may miss most of the small mode
