@@ -141,6 +141,27 @@ def test_what_is_public_has_docstrings_with_shapes(name):
     assert not faults, "; ".join(faults)
 
 
+# Arguments of such names have a unit, which has to be told where they are, or where their class is described.
+UNITS = {"mu": "mag", "reddening": "mag", "mag": "mag", "floor": "mag", "error_floor": "mag", "faintest": "mag"}
+UNITS |= {"position": "deg", "positions": "deg", "glon": "deg", "glat": "deg", "parallax": "mas", "distance": "pc"}
+UNITS |= {"theta": "K", "label_median": "K", "label_std": "K"}
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_quantities_have_their_units_told(name):
+    of_class = inspect.getdoc(find(name)) or ""
+    faults = []
+    for where, thing in callables(name):
+        docstring = f"{of_class}\n{inspect.getdoc(thing)}"
+        annotations = inspect.get_annotations(thing) if inspect.isfunction(thing) else {}
+        for argument, annotation in annotations.items():
+            unit = UNITS.get(argument)
+            is_number = re.search(r"\bfloat\b|Float\[", str(annotation))
+            if unit and is_number and not re.search(rf"(\[|\[[^\]]*\W|\bin ){unit}\b", docstring):
+                faults.append(f"{where}: the unit of {argument}, {unit}")
+    assert not faults, f"to be told: {'; '.join(faults)}"
+
+
 def parts(annotation: Any) -> Iterator[Any]:
     """An annotation, and what it is made of if it is a union or generic."""
     yield annotation
