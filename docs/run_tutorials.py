@@ -11,7 +11,7 @@ from pathlib import Path
 from types import CodeType
 
 import matplotlib as mpl
-from hooks import PICTURES, TUTORIALS, code_cells, digest, printed_file
+from hooks import PICTURES, ROOT, TUTORIALS, code_cells, digest, printed_file
 from PIL import Image
 
 # Wide enough for the site's column; with 64 colours a picture takes tens of kilobytes.
@@ -37,7 +37,7 @@ def _printed(code: CodeType, namespace: dict) -> str:
             os.dup2(terminal, 1)
             os.close(terminal)
         file.seek(0)
-        return file.read()
+        return file.read().replace(str(ROOT), "…")
 
 
 def keep_picture(source: Path, target: Path) -> None:

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,19 @@ def test_a_tutorial_becomes_text_and_code(path):
     code = "".join(re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
     compile(code, path.name, "exec")
     assert "import" in code
+
+
+@pytest.mark.parametrize("path", HOOKS.TUTORIALS, ids=lambda path: path.stem)
+def test_what_a_tutorial_prints_is_shown_below_the_code_that_stands_there(path):
+    printed = json.loads(HOOKS.printed_file(path).read_text(encoding="utf-8"))
+    cells = {HOOKS.digest(code): code for code in HOOKS.code_cells(path)}
+    assert list(printed) == list(cells), f"run `python docs/run_tutorials.py {path.stem[:2]}`"
+    shown = HOOKS.tutorial_as_markdown(path)
+    for key, text in printed.items():
+        assert not re.search(r"^print\(", cells[key], re.MULTILINE) or text, cells[key]
+        assert not re.search(r"(^|[\s'\"])/(tmp|home|root|work|Users)/", text), text
+        assert text.strip("\n") in shown
+    assert shown.count(".printed") == sum(bool(text.strip()) for text in printed.values()) > 1
 
 
 def test_every_picture_of_a_tutorial_is_there_and_shown():

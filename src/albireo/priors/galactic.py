@@ -98,7 +98,7 @@ class GalacticPrior(eqx.Module):
         faintest: float = 18.0,
         seed: int = 0,
     ) -> "Table":
-        """A mock catalogue of the stars in one direction [deg], to a faintest magnitude [mag]: see `albireo.simulation.mock`."""
+        """A mock catalogue of stars in one direction [deg] to a faintest magnitude [mag]: `albireo.simulation.mock`."""
         from albireo.simulation import mock
 
         return mock(self, glon, glat, num_stars, model=model, faintest=faintest, seed=seed)

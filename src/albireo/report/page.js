@@ -1,6 +1,7 @@
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
+const isDark = matchMedia("(prefers-color-scheme: dark)");
 const byId = (id) => document.getElementById(id);
 const NUM_ROWS = 25;
 const MAX_POINTS = 300; // of a star in a panel of two variables: browsers draw every point by itself
@@ -156,7 +157,7 @@ function drawDiagrams() {
       x: diagram.x, y: diagram.y, text: data.stars.map(plain), hovertemplate: "%{text}<br>%{x}, %{y}<extra></extra>",
       mode: "markers", type: "scatter",
       marker: {
-        size: data.stars.length > 1500 ? 4 : 6, color: feh ?? color("blue"), colorscale: "Cividis", cmin: low, cmax: high, line: { color: color("faint"), width: 0.5 },
+        size: data.stars.length > 1500 ? 4 : 6, color: feh ?? color("blue"), colorscale: "Cividis", cmin: low, cmax: high, line: { color: color("faint"), width: isDark.matches ? 1 : 0.5 },
         symbol: data.flags.map((value) => (value ? "x" : "circle")),
         opacity: data.stars.map((_, i) => (shown.has(i) ? 0.9 : 0.08)),
         colorbar: feh && { title: { text: "[Fe/H]", side: "right" }, thickness: 10, outlinewidth: 0 },
@@ -406,7 +407,7 @@ function beginCharts() {
   drawDiagrams();
   drawCorner(state.star);
   Object.entries(DIAGRAMS).forEach(([id, diagram]) => listen(id, diagram));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  isDark.addEventListener("change", redraw);
   document.body.dataset.ready = "true";
   setTimeout(() => drawSed(state.star)); // it is below what a window shows at first
 }

@@ -34,7 +34,7 @@ class PriorCounts:
             ranges: of all stars, the least and the greatest value of every variable; None without draws.
         """
         constant = posterior.tree["constant_data"]
-        positions = np.stack([constant["glon"].values, constant["glat"].values], axis=-1).astype(np.float32)
+        positions = np.asarray([constant["glon"].values, constant["glat"].values], np.float32).T
         for place, draws in zip(places, _draws(problem, positions), strict=True):
             if ranges[place] is not None:
                 bins = zip(self._names, ranges[place], strict=True)
