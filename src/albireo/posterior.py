@@ -309,7 +309,7 @@ class Posterior:
             prior: the prior it was inferred with.
 
         Raises:
-            UserError: no such file, no whole posterior of albireo, one of another model, or only one of model and prior.
+            UserError: no such file, no whole posterior of albireo, one of another model, or a model without its prior.
         """
         if (model is None) != (prior is None):
             raise UserError("Posterior.load needs both the model and the prior of the inference, or neither.")
