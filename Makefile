@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 DOCUMENTED := $(VENV)/.documented
 DATA := $(or $(ALBIREO_DATA),../shared/data)
 
-.PHONY: install test slow science lint format docs demo model populations benchmark calibration clean
+.PHONY: install test slow science lint format docs pictures demo model populations benchmark calibration clean
 
 install: $(INSTALLED)
 
@@ -36,6 +36,9 @@ format: install
 
 docs: $(DOCUMENTED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+pictures: install
+	$(BIN)/python docs/run_tutorials.py
 
 $(DOCUMENTED): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'

@@ -4,11 +4,15 @@ Every text is written once. A page of `MADE_FROM` is that file; its links, like 
 hold in the repository, and are turned into links of the site here. Equations between double dollars become MathML.
 """
 
+import hashlib
+import json
 import posixpath
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PICTURES = ROOT / "docs" / "pictures"
 TUTORIALS = sorted((ROOT / "tutorials").glob("[0-9]*.py"))
 
 MADE_FROM = {
@@ -22,26 +26,50 @@ MADE_FROM = {
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
+def cells(path: Path) -> Iterator[tuple[bool, str]]:
+    """The cells of a tutorial of percent format: whether it is text, and its lines."""
+    for cell in re.split(r"^# %%", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        head, body = cell.split("\n", 1)
+        yield "[markdown]" in head, body
+
+
+def code_cells(path: Path) -> list[str]:
+    """The cells of code of a tutorial."""
+    return [body.strip() for is_text, body in cells(path) if not is_text]
+
+
+def digest(code: str) -> str:
+    """What a cell of code is known by in the file of what it printed."""
+    return hashlib.sha256(code.encode()).hexdigest()[:16]
+
+
+def printed_file(path: Path) -> Path:
+    """Where `run_tutorials.py` keeps what the cells of a tutorial printed."""
+    return ROOT / "docs" / "printed" / f"{path.stem}.json"
+
+
 def tutorial_as_markdown(path: Path) -> str:
-    """A tutorial of percent format: comments become text, code becomes blocks, each with the pictures it saves."""
-    cells = re.split(r"^# %%", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-    return "\n".join(_cell_as_markdown(path, *cell.split("\n", 1)) for cell in cells)
+    """A tutorial: comments become text; code becomes blocks, each with what it prints and the pictures it saves."""
+    file = printed_file(path)
+    printed = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return "\n".join(_text(body) if is_text else _code(path, body.strip(), printed) for is_text, body in cells(path))
 
 
-def _cell_as_markdown(path: Path, head: str, body: str) -> str:
-    if "[markdown]" in head:
-        return "".join(re.sub("^# ?", "", line) for line in body.splitlines(keepends=True))
-    pictures = (f"{path.stem[:2]}_{name}" for name in re.findall(r'(?:savefig|Path)\("(\w+\.png)"', body))
-    shown = [
+def _text(body: str) -> str:
+    return "".join(re.sub("^# ?", "", line) for line in body.splitlines(keepends=True))
+
+
+def _code(path: Path, code: str, printed: dict[str, str]) -> str:
+    parts = [f"```python\n{code}\n```\n"]
+    if text := printed.get(digest(code), "").strip("\n"):
+        parts.append(f"``` {{ .text .printed .no-copy }}\n{text}\n```\n")
+    pictures = (f"{path.stem[:2]}_{name}" for name in re.findall(r'(?:savefig|Path)\("(\w+\.png)"', code))
+    parts += [
         f"![The picture that this code saves: {name}](../docs/pictures/{name})\n"
         for name in pictures
-        if _is_picture(name)
+        if (PICTURES / name).is_file()
     ]
-    return "\n".join([f"```python\n{body.strip()}\n```\n", *shown])
-
-
-def _is_picture(name: str) -> bool:
-    return (ROOT / "docs" / "pictures" / name).is_file()
+    return "\n".join(parts)
 
 
 def site_links(markdown: str, page: str) -> str:

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,6 +79,19 @@ def test_a_tutorial_becomes_text_and_code(path):
     assert "import" in code
 
 
+@pytest.mark.parametrize("path", HOOKS.TUTORIALS, ids=lambda path: path.stem)
+def test_what_a_tutorial_prints_is_shown_below_the_code_that_stands_there(path):
+    printed = json.loads(HOOKS.printed_file(path).read_text(encoding="utf-8"))
+    cells = {HOOKS.digest(code): code for code in HOOKS.code_cells(path)}
+    assert list(printed) == list(cells), f"run `python docs/run_tutorials.py {path.stem[:2]}`"
+    shown = HOOKS.tutorial_as_markdown(path)
+    for key, text in printed.items():
+        assert not re.search(r"^print\(", cells[key], re.MULTILINE) or text, cells[key]
+        assert not re.search(r"(^|[\s'\"])/(tmp|home|root|work|Users)/", text), text
+        assert text.strip("\n") in shown
+    assert shown.count(".printed") == sum(bool(text.strip()) for text in printed.values()) > 1
+
+
 def test_every_picture_of_a_tutorial_is_there_and_shown():
     text = "".join(HOOKS.tutorial_as_markdown(path) for path in HOOKS.TUTORIALS)
     shown = re.findall(r"\(\.\./docs/pictures/(\S+)\)", text)
@@ -139,6 +153,27 @@ def test_what_is_public_has_docstrings_with_shapes(name):
             if is_array and not shaped and not re.search(rf"\b{argument}\b", docstring):
                 faults.append(f"{where}: the array {argument} has neither a shape nor a description")
     assert not faults, "; ".join(faults)
+
+
+# Arguments of such names have a unit, which has to be told where they are, or where their class is described.
+UNITS = {"mu": "mag", "reddening": "mag", "mag": "mag", "floor": "mag", "error_floor": "mag", "faintest": "mag"}
+UNITS |= {"position": "deg", "positions": "deg", "glon": "deg", "glat": "deg", "parallax": "mas", "distance": "pc"}
+UNITS |= {"theta": "K", "label_median": "K", "label_std": "K"}
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+def test_quantities_have_their_units_told(name):
+    of_class = inspect.getdoc(find(name)) or ""
+    faults = []
+    for where, thing in callables(name):
+        docstring = f"{of_class}\n{inspect.getdoc(thing)}"
+        annotations = inspect.get_annotations(thing) if inspect.isfunction(thing) else {}
+        for argument, annotation in annotations.items():
+            unit = UNITS.get(argument)
+            is_number = re.search(r"\bfloat\b|Float\[", str(annotation))
+            if unit and is_number and not re.search(rf"(\[|\[[^\]]*\W|\bin ){unit}\b", docstring):
+                faults.append(f"{where}: the unit of {argument}, {unit}")
+    assert not faults, f"to be told: {'; '.join(faults)}"
 
 
 def parts(annotation: Any) -> Iterator[Any]:

@@ -6,7 +6,7 @@ import xarray as xr
 
 from albireo import Posterior, UserError
 from albireo.catalog import Catalog
-from albireo.groups import dataset
+from albireo.groups import data_groups, dataset
 from stars import PLANET_HOSTS
 
 N_CHAIN, N_DRAW, N_STAR = 2, 5, 3
@@ -25,7 +25,7 @@ def posterior() -> Posterior:
     stats = dataset(
         {"flags": np.array([0, 2, 64]), "k_hat": np.array([0.1, np.nan, 2]), "engine": engine}, ("star",), catalog
     )
-    tree = xr.DataTree.from_dict({"posterior": drawn, "sample_stats": stats})
+    tree = xr.DataTree.from_dict({"posterior": drawn, "sample_stats": stats} | data_groups(catalog))
     tree.attrs = {"format": "albireo posterior", "format_version": 1, "labels": "teff,logg", "sampler": "NUTS()"}
     return Posterior(tree)
 
@@ -62,3 +62,13 @@ def test_a_zarr_folder_of_something_else_is_told(tmp_path):
     xr.Dataset({"a": ("x", [1.0])}).to_zarr(tmp_path / "other.zarr", zarr_format=2)
     with pytest.raises(UserError, match="was not written by albireo"):
         Posterior.load(tmp_path / "other.zarr")
+
+
+@pytest.mark.parametrize("group", ["posterior", "observed_data", "constant_data", "sample_stats"])
+def test_a_posterior_without_a_group_is_told(posterior, tmp_path, group):
+    path = tmp_path / "posterior.nc"
+    tree = posterior.tree.copy()
+    del tree[group]
+    Posterior(tree).save(path)
+    with pytest.raises(UserError, match=f"has no group {group}, so it is not whole; run the inference again"):
+        Posterior.load(path)

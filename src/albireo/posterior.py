@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from astropy.table import QTable
 
 _FORMAT_VERSION = 1
+# Without these nothing can be said of a star; `log_likelihood` and others are asked for where they are needed.
+_GROUPS = ("posterior", "sample_stats", "observed_data", "constant_data")
 
 
 class Posterior:
@@ -307,7 +309,7 @@ class Posterior:
             prior: the prior it was inferred with.
 
         Raises:
-            UserError: no such file, not a posterior of albireo, one of another model, or a model without its prior.
+            UserError: no such file, no whole posterior of albireo, one of another model, or a model without its prior.
         """
         if (model is None) != (prior is None):
             raise UserError("Posterior.load needs both the model and the prior of the inference, or neither.")
@@ -324,6 +326,8 @@ class Posterior:
             raise UserError(f"{path} was not written by albireo; give the posterior.nc of a run.")
         if tree.attrs["format_version"] > _FORMAT_VERSION:
             raise UserError(f"{path} was written by a newer albireo; update albireo to read it.")
+        if missing := [name for name in _GROUPS if name not in tree.children]:
+            raise UserError(f"{path} has no group {missing[0]}, so it is not whole; run the inference again.")
         if model is None or prior is None:
             return cls(tree)
         model = model if isinstance(model, StellarModel) else load_model(model)

@@ -8,6 +8,7 @@ import pytest
 
 from albireo import cli
 from albireo.catalog import Catalog
+from albireo.figures import draw_from_prior
 from albireo.report.page import json_in_html
 from albireo.runs import Run
 from albireo.samplers import Problem
@@ -78,7 +79,7 @@ def test_the_page_needs_no_other_file(place):
 def test_names_cannot_end_the_data_or_begin_a_tag(place):
     page = without_plotly(html_of(place))
     assert data_of(page)["stars"] == NAMES
-    assert page.count("<script") == page.count("</script>") == 5
+    assert page.count("<script") == page.count("</script>") == 4
     assert "alert(1)</" not in page
     assert json_in_html({"a": "</script>&\u2028"}) == '{"a":"\\u003c/script\\u003e\\u0026\\u2028"}'
 
@@ -99,11 +100,25 @@ def test_what_the_page_holds_is_what_the_run_holds(place, problem):
     assert len(packed) == len(NAMES) * len(corner["names"]) * corner["num"] * 2 * 4 // 3
 
 
+def test_the_corner_has_the_prior_of_the_star_in_its_bins(place, problem):
+    data, run = data_of(html_of(place)), Run.open(place / "run")
+    drawn = draw_from_prior(run.posterior(1), 0, num_draws=20_000, seed=1)
+    for name, ranges, counts in zip(
+        data["corner"]["names"], data["corner"]["ranges"][1], data["prior"]["counts"][1], strict=True
+    ):
+        expected = np.histogram(drawn[name], data["prior"]["bins"], ranges)[0] / 20_000
+        shares = np.array(counts) / data["prior"]["draws"]
+        assert shares.sum() > 0, name
+        np.testing.assert_allclose(shares, expected, atol=4 * np.sqrt((expected.max() + 1e-3) / data["prior"]["draws"]))
+    assert len({str(counts) for counts in data["prior"]["counts"]}) == len(NAMES)
+
+
 def test_without_draws_the_page_says_how_to_have_them(place):
     data = data_of(html_of(place, "summary"))
     assert data["corner"]["place"] == [-1] * len(NAMES)
     assert "--draws" in data["corner"]["missing"]
     assert "--draws" in data["sed"]
+    assert data["prior"]["counts"] == [None] * len(NAMES)
     assert len(data["color"]["x"]) == len(NAMES)  # from the run's input
 
 
@@ -185,7 +200,8 @@ def test_a_click_on_a_point_shows_that_star(opened, diagram):
         opened.click(x, y)
         opened.wait(f"document.getElementById('star-name').textContent === {json.dumps(NAMES[index])}", 5)
         assert opened.run("document.querySelector('#table tr[aria-current] th').textContent") == NAMES[index]
-        assert opened.run("document.querySelectorAll('#corner .bars').length") == 5
+        assert opened.run("document.querySelectorAll('#corner .bars').length") == 10  # with the prior
+        assert "Grey: the prior" in opened.run("document.getElementById('corner-caption').textContent")
         assert opened.run("document.querySelectorAll('#sed .point').length") > 10
 
 
@@ -279,6 +295,7 @@ def test_without_draws_the_panels_say_so(page, place):
     page.open((place / "summary" / "report.html").as_uri())
     assert "--draws" in page.run("document.getElementById('corner-missing').textContent")
     assert page.run("document.getElementById('corner').hidden")
+    assert page.run("document.getElementById('corner-caption').hidden")
     assert page.run("document.getElementById('certificate').textContent").startswith("All chains agree")
     assert page.problems == []
 

@@ -23,7 +23,7 @@ def compare(model: StellarModel, other: StellarModel, theta: Float[np.ndarray, "
     Args:
         model: a model with a domain.
         other: another one, of the same labels.
-        theta: labels of the stars.
+        theta: labels of the stars (teff [K], logg [dex], feh [dex]).
 
     Returns:
         The number of stars, and for every common band of model less other the median, and the size that the difference

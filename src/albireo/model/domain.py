@@ -21,7 +21,10 @@ MAX_CELLS = 20_000
 
 
 class Domain(eqx.Module):
-    """Density of training stars over the labels: one for parallax, then one for each band, each with peak 1."""
+    """Density of training stars over the labels: one for parallax, then one for each band, each with peak 1.
+
+    Labels are in their own units (teff [K], logg [dex], feh [dex]).
+    """
 
     @abc.abstractmethod
     def density(self, theta: Float[Array, "*batch label"]) -> Float[Array, "*batch 1+band"]:
@@ -33,7 +36,7 @@ class Domain(eqx.Module):
 
 
 class KernelDomain(Domain):
-    """Gaussian kernels on training stars, or on small cells of many stars.
+    """Gaussian kernels on training stars, or on small cells of many stars, over labels (teff [K], logg, feh [dex]).
 
     Attributes:
         center: label values of stars or cells.
@@ -84,7 +87,7 @@ class KernelDomain(Domain):
 
 
 class GridDomain(Domain):
-    """A regular grid over the labels, interpolated linearly, zero outside.
+    """A regular grid over the labels (teff [K], logg, feh [dex]), interpolated linearly, zero outside.
 
     Attributes:
         lower: label values of the first node of every axis.

@@ -17,6 +17,8 @@ NUM_DECONVOLUTIONS = 100
 class GaussianMixture(eqx.Module):
     """Σ_k weight_k N(θ; mean_k, L_k L_kᵀ), normalised over all θ.
 
+    θ are labels in any units, [K] and [dex] for those of the priors.
+
     Attributes:
         log_weight: logarithms of weights that sum to one.
         mean: component means.

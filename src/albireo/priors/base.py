@@ -16,6 +16,8 @@ METHODS = ("log_prob", "sample", "reddening_given_distance")
 class Prior(Protocol):
     """The three methods of a prior. Any object that has them can be used for inference.
 
+    `theta` are the model's labels (teff [K], logg [dex], feh [dex]), `mu` is the distance modulus [mag] and `reddening`
+    is E [mag].
     `sky` is the star's Galactic longitude and latitude [deg], shape (2,), NaN where unknown. A prior that has work to
     do once a star (a table along the line of sight, say) adds a method `sightline(position)`; `sky` is then what that
     returns. One whose dust is known only so far adds `dust_is_reliable(mu, position)`: beyond, stars are flagged

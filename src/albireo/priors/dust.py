@@ -105,6 +105,8 @@ class DustDisc(DustPrior):
 class DustMap(DustPrior):
     """A 3-d map: a Gaussian about the map's cumulative reddening, cut off below 0.
 
+    Positions are Galactic longitude and latitude [deg], μ is the distance modulus [mag].
+
     Its width is √((fractional · E)² + absolute²) where the map is reliable. Nearer and farther the map is a guess: the
     width there is as large as the reddening, and at least 0.1 mag.
 

@@ -19,6 +19,8 @@ UNITS = {"sfd": 1.0, "schlafly-finkbeiner": 0.86}
 class DustCap(DustPrior):
     """A Gaussian, cut off below 0, about the share of the map's reddening that a smooth layer puts before the star.
 
+    Positions are Galactic longitude l and latitude b [deg]; at a distance d, of the modulus μ [mag],
+
     mean(d, l, b) = E_map(l, b) [1 − exp(−d (|sin b|/h + cos b/L))]
 
     is the map's at infinity: the layer of `DustDisc`, which thins out along the plane too, for that alone has no end

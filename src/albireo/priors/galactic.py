@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 class GalacticPrior(eqx.Module):
     """p(θ, μ, E | sky) = Σ_component p(component, μ | sky) p(θ | component, μ, sky) × p(E | μ, sky).
 
+    θ are the labels (teff [K], logg [dex], feh [dex]), μ is the distance modulus [mag] and E the reddening [mag].
+
     Attributes:
         stars: p(θ | component), per unit volume.
         distance: p(component, μ | sky), and each component's metallicity along the sightline.
@@ -96,7 +98,7 @@ class GalacticPrior(eqx.Module):
         faintest: float = 18.0,
         seed: int = 0,
     ) -> "Table":
-        """A mock catalogue of the stars in one direction [deg], ready for `infer`: see `albireo.simulation.mock`."""
+        """A mock catalogue of stars in one direction [deg] to a faintest magnitude [mag]: `albireo.simulation.mock`."""
         from albireo.simulation import mock
 
         return mock(self, glon, glat, num_stars, model=model, faintest=faintest, seed=seed)

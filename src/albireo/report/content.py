@@ -14,13 +14,14 @@ from albireo.fit import fit_of_magnitudes
 from albireo.flags import describe_flags
 from albireo.groups import UNITS
 from albireo.posterior import Posterior
+from albireo.report.prior import PriorCounts
 from albireo.report.words import certificate_in_words
 from albireo.runs import Run
 
 # All draws together take at most so many bytes, and a star at most so many draws.
 _BYTES_OF_DRAWS, _MAX_DRAWS = 12_000_000, 600
 # Browsers draw every point by itself.
-_MAX_LOCUS = 1200
+_MAX_LOCUS = 800
 _DIGITS = {"teff": 0, "distance": 0, "chi2": 1} | dict.fromkeys(("logg", "feh", "distance_modulus"), 2)
 _DERIVED = ("distance_modulus", "reddening", "distance", "extinction")
 _WITHOUT_POSTERIOR = "This star has no posterior."
@@ -45,20 +46,22 @@ def stars_of_run(run: Run) -> tuple[dict[str, Any], bytes]:
     }
     names = [*(name for name in variables if name not in _DERIVED), "distance", "reddening"]
     packed = _PackedDraws(names, len(summary))
-    fits = _Fits(len(summary))
+    fits, priors = _Fits(len(summary)), PriorCounts(names, len(summary))
     try:
-        model, why_not = run.problem().model, ""
+        problem, why_not = run.problem(), ""
     except UserError as error:
-        model, why_not = None, str(error)
+        problem, why_not = None, str(error)
     observed = _Observed(len(summary))
     for places, posterior in run.posteriors():
         packed.add(places, posterior)
         observed.add(places, posterior)
-        if model is not None:
+        if problem is not None:
             fits.add(places, posterior)
+            priors.add(places, posterior, problem, packed.ranges)
     content["corner"] = packed.described()
+    content["prior"] = priors.described()
     content["sed"] = why_not or fits.described() or _WITHOUT_DRAWS
-    content["color"] = why_not or _color_magnitude(run, model, observed)
+    content["color"] = _color_magnitude(run, problem.model, observed) if problem else why_not
     content["truth"] = _known_labels(run, names)
     return content, packed.bytes()
 
@@ -94,7 +97,7 @@ class _PackedDraws:
         fitting = _BYTES_OF_DRAWS // (2 * len(names) * max(num_stars, 1))
         self.num = 3 * (min(fitting, _MAX_DRAWS) // 3)
         self._place = np.full(num_stars, -1)
-        self._ranges: list = [None] * num_stars
+        self.ranges: list = [None] * num_stars
         self._parts: list[bytes] = []
 
     def add(self, places: np.ndarray, posterior: Posterior) -> None:
@@ -106,13 +109,13 @@ class _PackedDraws:
                 low, high = draws.min(axis=1), draws.max(axis=1)
                 width = np.maximum(high - low, 1e-12)[:, None]
                 self._place[place] = len(self._parts)
-                self._ranges[place] = [[float(f"{x:.7g}") for x in pair] for pair in zip(low, high, strict=True)]
+                self.ranges[place] = [[float(f"{x:.7g}") for x in pair] for pair in zip(low, high, strict=True)]
                 self._parts.append(np.round(65535 * (draws - low[:, None]) / width).astype("<u2").tobytes())
 
     def described(self) -> dict[str, Any]:
         units = [UNITS.get(name, "") for name in self.names]
         shared = {"names": list(self.names), "units": units, "num": self.num, "missing": _WITHOUT_DRAWS}
-        return shared | {"place": self._place.tolist(), "ranges": self._ranges}
+        return shared | {"place": self._place.tolist(), "ranges": self.ranges}
 
     def bytes(self) -> bytes:
         return b"".join(self._parts)

@@ -1,8 +1,10 @@
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
+const isDark = matchMedia("(prefers-color-scheme: dark)");
 const byId = (id) => document.getElementById(id);
 const NUM_ROWS = 25;
+const MAX_POINTS = 300; // of a star in a panel of two variables: browsers draw every point by itself
 
 // What is shown: stars in the table's order, those that pass the filter, and the one that was chosen.
 const state = { order: data.stars.map((_, i) => i), shown: [], page: 0, sort: null, rising: true, star: -1 };
@@ -141,10 +143,12 @@ const CONFIG = { responsive: true, displaylogo: false, displayModeBar: false };
 
 function drawDiagrams() {
   if (!window.Plotly) return;
+  byId("color-caption").textContent = (DIAGRAMS.color.locus?.[0].length ? "Grey: the model without dust. " : "") + "Arrow: reddening.";
   const shown = new Set(state.shown);
   for (const [id, diagram] of Object.entries(DIAGRAMS)) {
     if (!diagram.x || !diagram.y) {
       byId(id).replaceChildren(element("p", diagram.missing ?? "This run has no such variables.", "missing"));
+      byId(`${id}-caption`).hidden = true;
       continue;
     }
     const feh = variable("feh")?.middle;
@@ -153,7 +157,7 @@ function drawDiagrams() {
       x: diagram.x, y: diagram.y, text: data.stars.map(plain), hovertemplate: "%{text}<br>%{x}, %{y}<extra></extra>",
       mode: "markers", type: "scatter",
       marker: {
-        size: data.stars.length > 1500 ? 4 : 6, color: feh ?? color("blue"), colorscale: "Cividis", cmin: low, cmax: high, line: { color: color("faint"), width: 0.5 },
+        size: data.stars.length > 1500 ? 4 : 6, color: feh ?? color("blue"), colorscale: "Cividis", cmin: low, cmax: high, line: { color: color("faint"), width: isDark.matches ? 1 : 0.5 },
         symbol: data.flags.map((value) => (value ? "x" : "circle")),
         opacity: data.stars.map((_, i) => (shown.has(i) ? 0.9 : 0.08)),
         colorbar: feh && { title: { text: "[Fe/H]", side: "right" }, thickness: 10, outlinewidth: 0 },
@@ -269,7 +273,7 @@ function drawOr(id, reason, draw) {
   const missing = sampled ? reason : data.withoutPosterior;
   byId(`${id}-missing`).hidden = !missing;
   byId(`${id}-missing`).textContent = missing;
-  byId(id).hidden = Boolean(missing);
+  byId(id).hidden = byId(`${id}-caption`).hidden = Boolean(missing);
   if (!missing && window.Plotly) draw();
 }
 
@@ -289,31 +293,57 @@ function drawCorner(i) {
   const { names, units, place, missing } = data.corner;
   drawOr("corner", place[i] < 0 ? missing : "", () => {
     const draws = drawsOf(i), num = names.length, width = 1 / num, gap = 0.012;
+    const every = Math.ceil(draws[0].length / MAX_POINTS), some = draws.map((values) => values.filter((_, j) => j % every === 0));
     const traces = [], axes = {};
     const domain = (k) => [k * width + gap, (k + 1) * width - gap];
     const small = { tickfont: { size: 9 }, nticks: 4, showgrid: false, mirror: "all" };
     names.forEach((name, k) => {
-      axes[`xaxis${k + 1}`] = axis(axisTitle(name, units[k]), { ...small, domain: domain(k), anchor: `y${num}`, tickangle: -45 });
-      axes[`yaxis${k + 1}`] = axis(k ? axisTitle(name, units[k]) : "", { ...small, domain: domain(num - 1 - k), anchor: "x1", showticklabels: k > 0 });
+      const range = rangeOf(i, k);
+      axes[`xaxis${k + 1}`] = axis(axisTitle(name, units[k]), { ...small, range, domain: domain(k), anchor: `y${num}`, tickangle: -45 });
+      axes[`yaxis${k + 1}`] = axis(k ? axisTitle(name, units[k]) : "", { ...small, range, domain: domain(num - 1 - k), anchor: "x1", showticklabels: k > 0 });
       // The distribution of one variable has a scale of its own, which is not drawn.
       axes[`yaxis${num + k + 1}`] = { domain: domain(num - 1 - k), anchor: `x${k + 1}`, visible: false };
-      traces.push({ type: "histogram", x: draws[k], nbinsx: 24, xaxis: `x${k + 1}`, yaxis: `y${num + k + 1}`, marker: { color: color("blue") }, hoverinfo: "skip" });
+      traces.push(...marginals(i, k, draws[k]).map((trace) => ({ ...trace, xaxis: `x${k + 1}`, yaxis: `y${num + k + 1}` })));
       for (let j = 0; j < k; j++) {
-        traces.push({ type: "scatter", mode: "markers", x: draws[j], y: draws[k], xaxis: `x${j + 1}`, yaxis: `y${k + 1}`, hoverinfo: "skip", marker: { size: 2.5, opacity: 0.45, color: color("blue") } });
+        traces.push({ type: "scatter", mode: "markers", x: some[j], y: some[k], xaxis: `x${j + 1}`, yaxis: `y${k + 1}`, hoverinfo: "skip", marker: { size: 2.5, opacity: 0.45, color: color("blue") } });
       }
     });
     axes.yaxis1.visible = false; // no scatter plot is in the first row
-    const shapes = names.flatMap((name, k) => truthLine(name, i, k, num));
-    Plotly.react("corner", traces, layout({ ...axes, shapes, bargap: 0, margin: { l: 60, r: 5, t: 5, b: 70 } }), { ...CONFIG, staticPlot: true });
+    const shapes = names.flatMap((name, k) => truthLine(name, i, k, num, gap));
+    byId("corner-caption").textContent = [
+      "Blue: the posterior.", data.prior.counts[i] ? "Grey: the prior, which is low where it is much broader." : "", shapes.length ? "Lines: the input's labels." : "",
+    ].join(" ");
+    Plotly.react("corner", traces, layout({ ...axes, shapes, bargap: 0, barmode: "overlay", margin: { l: 60, r: 5, t: 5, b: 70 } }), { ...CONFIG, staticPlot: true });
   });
 }
 
-function truthLine(name, i, k, num) {
+// The share of the draws in every bin; and, behind it, of draws from the prior, most of which are outside if it is broad.
+function marginals(i, k, draws) {
+  const { bins, draws: all, counts } = data.prior;
+  const [low, high] = data.corner.ranges[i][k], size = (high - low) / bins;
+  const drawn = Array(bins).fill(0), centers = drawn.map((_, bin) => low + (bin + 0.5) * size);
+  for (const value of draws) drawn[Math.max(0, Math.min(Math.floor((value - low) / size), bins - 1))] += 1 / draws.length;
+  const bars = { type: "bar", x: centers, width: size, hoverinfo: "skip" };
+  const expected = counts[i]?.[k]?.map((count) => count / all);
+  const prior = expected ? [{ ...bars, y: expected, marker: { color: color("locus") } }] : [];
+  return [...prior, { ...bars, y: drawn, marker: { color: `${color("blue")}aa` } }];
+}
+
+// The draws and the label of the input, with some room.
+function rangeOf(i, k) {
+  const known = data.truth[data.corner.names[k]]?.[i] ?? data.corner.ranges[i][k][0];
+  const low = Math.min(known, data.corner.ranges[i][k][0]), high = Math.max(known, data.corner.ranges[i][k][1]);
+  const room = 0.04 * (high - low) || 1e-9;
+  return [low - room, high + room];
+}
+
+// Through the panels of one variable: its column, and its row.
+function truthLine(name, i, k, num, gap) {
   const known = data.truth[name]?.[i] ?? null;
   if (known === null) return [];
   const line = { color: color("vermillion"), width: 1.5 };
-  const upright = { type: "line", xref: `x${k + 1}`, yref: "paper", x0: known, x1: known, y0: 0, y1: 1 - k / num, line };
-  const level = { type: "line", xref: "paper", yref: `y${k + 1}`, x0: 0, x1: k / num, y0: known, y1: known, line };
+  const upright = { type: "line", xref: `x${k + 1}`, yref: "paper", x0: known, x1: known, y0: gap, y1: 1 - k / num - gap, line };
+  const level = { type: "line", xref: "paper", yref: `y${k + 1}`, x0: gap, x1: k / num - gap, y0: known, y1: known, line };
   return k ? [upright, level] : [upright];
 }
 
@@ -354,7 +384,7 @@ function redraw() {
   drawStar();
 }
 
-// The table and the words are there at once; what plotly draws follows when it is loaded.
+// The table and the words are there at once; plotly, a long script, is run when they have been painted.
 function begin() {
   drawHead();
   state.shown = state.order;
@@ -371,11 +401,16 @@ function begin() {
 }
 
 function beginCharts() {
+  const script = document.createElement("script");
+  script.textContent = byId("plotly").textContent;
+  document.head.append(script);
   drawDiagrams();
-  drawStar();
+  drawCorner(state.star);
   Object.entries(DIAGRAMS).forEach(([id, diagram]) => listen(id, diagram));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  isDark.addEventListener("change", redraw);
   document.body.dataset.ready = "true";
+  setTimeout(() => drawSed(state.star)); // it is below what a window shows at first
 }
 
 begin();
+requestAnimationFrame(() => setTimeout(beginCharts));
