@@ -84,9 +84,9 @@ print(az.summary(data, var_names=variables, coords={"star": [first]}).to_string(
 # %% [markdown]
 # ## A picture
 #
-# Where the prior (grey) is as narrow as the posterior (blue), the data said little. Of `feh`, photometry in six bands
-# says little more than that the star is not one of the halo's; where no grey is to be seen, as of `distance`, the data
-# said it all. `teff` and `reddening` go together, as a hotter star behind more dust has the same colours.
+# Where the prior (grey) is as narrow as the posterior (blue), the data said little; where no grey is to be seen, as of
+# `distance`, they said it all. Photometry in six bands hardly constrains `feh`; `teff` and `reddening` go together, for
+# a hotter star behind more dust has the same colours.
 
 # %%
 truth = {label: float(table[label][0]) for label in catalog.labels}

@@ -86,9 +86,8 @@ for i, star in enumerate(catalog.ids):
 
 # %% [markdown]
 # Two priors compare by the ratio of their evidences, the Bayes factor; over several stars the logarithms add up. Here:
-# the Galaxy, with stars from isochrones, against `edsd`, one density everywhere with stars as those that trained the
-# model. A factor of e^1 is barely worth a mention, e^5 is strong; but four stars chosen for their planets are no fair
-# sample of the Galaxy, so this says which prior is made for such stars, not which is true.
+# the Galaxy against the same density everywhere. A factor of e^1 is barely worth a mention, e^5 is strong; but four
+# stars chosen for their planets are no fair sample of the Galaxy.
 
 # %%
 other = albireo.infer(catalog, prior="edsd", sampler=samplers["importance"], seed=1).summary()

@@ -17,7 +17,7 @@ from albireo.priors.distance import beyond, grid, interpolate, normalise
 from stars import to_double, with_spread
 
 NUM_DRAWS = 20_000
-QUICK = ("flat", "milky-way", "milky-way-training")
+QUICK = ("flat", "milky-way", "milky-way-isochrones")
 NAMES = tuple(name for name, _ in list_priors())
 # Directions spread evenly over the sky, and that of a star whose position is unknown.
 NUM_SIGHTLINES = 21
@@ -380,9 +380,19 @@ def test_broken_prior_of_another_package_is_refused_by_its_name(model, name, say
 @pytest.mark.parametrize(
     ("labels", "density", "prior", "says"),
     [
-        (("teff", "logg", "feh"), False, "edsd", "no density .*; take a prior from isochrones, such as milky-way, or"),
-        (("teff", "logg", "mh"), True, "milky-way", "this one has teff, logg, mh: take .* such as milky-way-training"),
-        (("teff", "logg", "mh"), False, "milky-way", "this one has teff, logg, mh: take a prior of your own"),
+        (("teff", "logg", "feh"), False, "edsd", "no density .*; take a prior from isochrones, such as milky-way-iso"),
+        (
+            ("teff", "logg", "mh"),
+            True,
+            "milky-way-isochrones",
+            "this one has teff, logg, mh: take .* such as milky-way",
+        ),
+        (
+            ("teff", "logg", "mh"),
+            False,
+            "milky-way-isochrones",
+            "this one has teff, logg, mh: take a prior of your own",
+        ),
         (("teff", "logg", "mh"), False, "edsd", "no density .*; take a prior of your own or another model"),
     ],
 )

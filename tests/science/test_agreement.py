@@ -100,8 +100,8 @@ def test_evidences_agree(posteriors, name):
 
 @pytest.mark.parametrize(
     ("name", "samplers", "least_share"),
-    [("milky-way", (Nested(), Importance()), 0.03), ("milky-way-training", (Nested(),), 0.2)],
-    ids=("milky-way", "milky-way-training"),
+    [("milky-way-isochrones", (Nested(), Importance()), 0.03), ("milky-way", (Nested(),), 0.2)],
+    ids=("milky-way-isochrones", "milky-way"),
 )
 def test_a_mode_far_from_all_training_stars_is_found(model, catalog, name, samplers, least_share):
     """A second mode with some of the probability, and the evidence, against a sum over a grid.

@@ -221,8 +221,8 @@ class IsochroneStars(StarsPrior):
 def _other_prior(model: StellarModel) -> str:
     """Which prior this model can do with."""
     if model.labels == _LABELS:
-        return "a prior from isochrones, such as milky-way,"
-    return "a prior of your own" if model.density is None else "one from its training stars, such as milky-way-training"
+        return "a prior from isochrones, such as milky-way-isochrones,"
+    return "a prior of your own" if model.density is None else "one from its training stars, such as milky-way"
 
 
 # Shares of the density and widths of their smoothing, in nodes.
