@@ -282,7 +282,7 @@ def test_progress_counts_every_star(model, milky_way, hosts):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", [QUICK, CHAINS, Nested(num_live=100, num_samples=500)])
+@pytest.mark.parametrize("sampler", [QUICK, CHAINS, Nested(num_live=300, num_samples=500)])
 def test_double_precision_gives_the_same_posteriors(model, milky_way, hosts, sampler):
     """Within five standard errors of a difference; of results in single precision, and the model as it was."""
     single, double = (
