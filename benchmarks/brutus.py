@@ -25,7 +25,7 @@ from brutus.core import StarGrid
 from albireo import Catalog, Importance, infer, load_model, load_prior
 from albireo.priors.base import log_prob_without_reddening, sightline
 from albireo.samplers import FirstLook, Problem
-from benchmarks.real_stars import DATA, ERROR_FLOOR
+from benchmarks.real_stars import ERROR_FLOOR, read_stars
 
 _MU_AT_ONE_KPC = 10.0
 _MU = np.linspace(-5.0, 20.0, 501)
@@ -40,9 +40,7 @@ def main() -> None:
     arguments = parser.parse_args()
     model = load_model("default").with_spread(None)
     problem = Problem(model, load_prior("milky-way", model))
-    catalog = Catalog.read(DATA / "green2020_stars.fits", bands=model.bands, labels=model.labels)
-    catalog = catalog.without_error_floor(ERROR_FLOOR)
-    catalog = catalog[np.random.default_rng(0).permutation(len(catalog))[: arguments.stars]]
+    catalog = read_stars(model, arguments.stars)
 
     def ours() -> dict[str, np.ndarray]:
         summary = infer(catalog, model=model, prior=problem.prior, sampler=Importance()).summary()

@@ -17,7 +17,7 @@ from albireo import Catalog, Importance, infer, load_model, load_prior
 from albireo.inference import in_double
 from albireo.likelihood import Star
 from albireo.samplers import Problem
-from benchmarks.real_stars import DATA, ERROR_FLOOR
+from benchmarks.real_stars import read_stars
 
 
 def main() -> None:
@@ -28,9 +28,7 @@ def main() -> None:
     arguments = parser.parse_args()
     model = load_model("default").with_spread(None)
     problem = Problem(model, load_prior("milky-way", model))
-    catalog = Catalog.read(DATA / "green2020_stars.fits", bands=model.bands, labels=model.labels)
-    catalog = catalog.without_error_floor(ERROR_FLOOR)
-    catalog = catalog[np.random.default_rng(0).permutation(len(catalog))[: arguments.stars]]
+    catalog = read_stars(model, arguments.stars)
     print("error of the log posterior within a star [nat], and shift of means [posterior standard deviations]")
     for name, some in (("with", catalog), ("without", catalog.without("parallax"))):
         _compare(problem, some, arguments.draws, f"{name} parallax")

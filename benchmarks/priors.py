@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from albireo import Catalog, Importance, infer, list_priors, load_model, load_prior
-from benchmarks.real_stars import DATA, ERROR_FLOOR
+from benchmarks.real_stars import DATA, read_stars
 
 
 def main() -> None:
@@ -26,9 +26,7 @@ def main() -> None:
     parser.add_argument("--stars", type=int, default=300)
     num = parser.parse_args().stars
     model = load_model("default")
-    survey = Catalog.read(DATA / "green2020_stars.fits", bands=model.bands, labels=model.labels)
-    survey = survey.without_error_floor(ERROR_FLOOR)
-    survey = survey[np.random.default_rng(0).permutation(len(survey))[:num]]
+    survey = read_stars(model, num)
     hosts = Catalog.read(DATA / "planet_hosts.ecsv", bands=model.bands, labels=model.labels)
     dwarfs = hosts[(hosts.theta[:, 1] > 4) & (hosts.parallax > 10 * hosts.parallax_err) & (hosts.n_bands > 4)]
     dwarfs = dwarfs[np.random.default_rng(1).permutation(len(dwarfs))[:num]]
