@@ -42,6 +42,7 @@ class Catalog:
         labels: names of the stellar labels.
         mag: apparent magnitudes [mag]; NaN where the band is not used.
         mag_err: their standard errors [mag]; NaN where the band is not used.
+        mag_limit: where a star was looked for and not found, the magnitude of S/N 5 there [mag]; NaN elsewhere.
         parallax: parallaxes [mas], NaN unless usable; negative ones are data.
         parallax_err: their standard errors [mas], NaN unless usable.
         glon: Galactic longitude [deg].
@@ -60,6 +61,7 @@ class Catalog:
     labels: tuple[str, ...]
     mag: Float[np.ndarray, "star band"]
     mag_err: Float[np.ndarray, "star band"]
+    mag_limit: Float[np.ndarray, "star band"]
     parallax: Float[np.ndarray, " star"]
     parallax_err: Float[np.ndarray, " star"]
     glon: Float[np.ndarray, " star"]
@@ -86,7 +88,8 @@ class Catalog:
 
         Args:
             path: the file; its ending says which format.
-            bands: bands to look for, each a column `<band>` and a column `<band>_err` [mag].
+            bands: bands to look for, each a column `<band>` and a column `<band>_err` [mag], and for stars that were
+                not found a column `<band>_limit`.
             labels: known labels to look for, `<label>` with `<label>_err`, or all together as `theta_cov`.
             rows: rows to keep; the whole file is checked all the same.
 
@@ -121,7 +124,8 @@ class Catalog:
 
         Args:
             table: the table.
-            bands: bands to look for, each a column `<band>` and a column `<band>_err` [mag].
+            bands: bands to look for, each a column `<band>` and a column `<band>_err` [mag], and for stars that were
+                not found a column `<band>_limit`.
             labels: known labels to look for.
             first_row: row number of the table's first row, if it is a part of a longer table.
             checked: whether another part of that table was found to make sense: whatever values this part holds,
@@ -134,7 +138,7 @@ class Catalog:
         if not len(table):
             raise UserError("the table is empty; give one with at least one star.")
         columns = Columns(table, strict=not checked)
-        bands, mag, mag_err, bad_mag = _photometry(columns, bands)
+        bands, mag, mag_err, mag_limit, bad_mag = _photometry(columns, bands)
         parallax, parallax_err, bad_parallax = _measured(columns, "parallax", u.mas)
         glon, glat, bad_position = _positions(columns)
         theta, theta_cov = known_labels(columns, tuple(labels), len(table))
@@ -145,6 +149,7 @@ class Catalog:
             labels=tuple(labels),
             mag=mag,
             mag_err=mag_err,
+            mag_limit=mag_limit,
             parallax=parallax,
             parallax_err=parallax_err,
             glon=glon,
@@ -181,12 +186,19 @@ class Catalog:
         """Number of used bands of each star."""
         return np.isfinite(self.mag).sum(axis=1)
 
+    @property
+    def has_limit(self) -> Bool[np.ndarray, " star"]:
+        """Whether a star has an upper limit in any band."""
+        return np.any(np.isfinite(self.mag_limit), axis=1)
+
     def select_bands(self, bands: Sequence[str]) -> "Catalog":
         """The catalogue of exactly these bands, in this order; a band it does not have is NaN."""
         missing = np.full((len(self), 1), np.nan)
         index = [self.bands.index(band) if band in self.bands else -1 for band in bands]
-        mag, mag_err = (np.hstack([values, missing])[:, index] for values in (self.mag, self.mag_err))
-        return replace(self, bands=tuple(bands), mag=mag, mag_err=mag_err)
+        mag, mag_err, mag_limit = (
+            np.hstack([values, missing])[:, index] for values in (self.mag, self.mag_err, self.mag_limit)
+        )
+        return replace(self, bands=tuple(bands), mag=mag, mag_err=mag_err, mag_limit=mag_limit)
 
     def with_error_floor(self, floor: float) -> "Catalog":
         """The catalogue with `floor` [mag] added in quadrature to every magnitude's error."""
@@ -213,7 +225,8 @@ class Catalog:
             return replace(self, parallax=nothing, parallax_err=nothing)
         if name in self.bands:
             keep = np.where([band == name for band in self.bands], np.nan, 0.0)
-            return replace(self, mag=self.mag + keep, mag_err=self.mag_err + keep)
+            changed = {field: getattr(self, field) + keep for field in ("mag", "mag_err", "mag_limit")}
+            return replace(self, **changed)
         raise UserError(f"cannot leave out {name!r}; name parallax or one of {', '.join(self.bands)}.")
 
     def to_table(self) -> Table:
@@ -221,6 +234,9 @@ class Catalog:
         table = Table(self.extra)
         for band, mag, mag_err in zip(self.bands, self.mag.T, self.mag_err.T, strict=True):
             table[band], table[f"{band}_err"] = mag * u.mag, mag_err * u.mag
+        for band, limit in zip(self.bands, self.mag_limit.T, strict=True):
+            if np.isfinite(limit).any():
+                table[f"{band}_limit"] = limit * u.mag
         table["parallax"], table["parallax_err"] = self.parallax * u.mas, self.parallax_err * u.mas
         table["glon"], table["glat"] = self.glon * u.deg, self.glat * u.deg
         for label, values in zip(self.labels, self.theta.T, strict=True):
@@ -235,7 +251,7 @@ LABEL_UNITS = {"teff": u.K, "logg": u.dex, "feh": u.dex}
 
 
 def _photometry(columns: Columns, bands: Sequence[str]):
-    """Bands found, their magnitudes and errors, and which stars had invalid ones."""
+    """Bands found, their magnitudes, errors and upper limits, and which stars had invalid ones."""
     found = [band for band in bands if columns.find(band)]
     if not found:
         have = ", ".join(columns.rest().colnames[:8])
@@ -245,12 +261,17 @@ def _photometry(columns: Columns, bands: Sequence[str]):
         raise UserError(f"no band has errors: expected a column {found[0]}_err [mag] beside {found[0]}, and so on.")
     for band in set(found) - set(used) if columns.strict else ():
         warnings.warn(f"band {band} is not used: there is no column {band}_err.", stacklevel=4)
+    for band in set(bands) - set(found) if columns.strict else ():
+        if columns.find(f"{band}_limit"):
+            warnings.warn(f"column {band}_limit is not used: there is no column {band}, empty or not.", stacklevel=4)
     mag, mag_err, bad = zip(*(_magnitudes(columns, band) for band in used), strict=True)
+    limit, bad_limit = zip(*(_limits(columns, band) for band in used), strict=True)
+    limit = np.where(np.isfinite(mag), np.nan, limit)  # a star that was found has none
     if columns.strict:
         _refuse_fluxes(np.concatenate(mag), "the bands")  # a short table has too few values in each
     if columns.strict and not np.isfinite(mag).any():
         raise UserError("no star can be used: no row has a magnitude with a positive error; check the columns.")
-    return tuple(used), np.stack(mag, axis=1), np.stack(mag_err, axis=1), np.any(bad, axis=0)
+    return tuple(used), np.stack(mag, axis=1), np.stack(mag_err, axis=1), limit.T, np.any([*bad, *bad_limit], axis=0)
 
 
 def _magnitudes(columns: Columns, band: str):
@@ -266,6 +287,14 @@ def _magnitudes(columns: Columns, band: str):
     outside = impossible_magnitudes(mag, f"column {band}") if columns.strict else _outside_range(mag)
     bad = outside | (~np.isnan(mag) & (np.isinf(err) | (err <= 0)))
     return _valid(np.where(outside, np.nan, mag), err, bad)
+
+
+def _limits(columns: Columns, band: str):
+    """Upper limits in one band, and which stars had invalid ones."""
+    limit = columns.floats(f"{band}_limit", u.mag)
+    limit = without_marks(limit, np.abs(limit))
+    outside = impossible_magnitudes(limit, f"column {band}_limit") if columns.strict else _outside_range(limit)
+    return np.where(outside, np.nan, limit), outside
 
 
 def impossible_magnitudes(mag: Float[np.ndarray, " value"], where: str) -> Bool[np.ndarray, " value"]:

@@ -41,6 +41,7 @@ def data_groups(catalog: Catalog) -> dict[str, xr.Dataset]:
     }
     constant = {
         "magnitude_err": (("star", "band"), catalog.mag_err, mag),
+        "magnitude_limit": (("star", "band"), catalog.mag_limit, mag),
         "parallax_err": ("star", catalog.parallax_err, mas),
         "glon": ("star", catalog.glon, deg),
         "glat": ("star", catalog.glat, deg),
@@ -54,11 +55,13 @@ def catalog_of(tree: xr.DataTree) -> Catalog:
     data, constant = tree["observed_data"], tree["constant_data"]
     labels, num = labels_of(tree), data.sizes["star"]
     unknown = np.full(num, np.nan)
+    no_limit = np.full(data["magnitude"].shape, np.nan)
     return Catalog(
         bands=tuple(map(str, np.asarray(data["band"]))),
         labels=labels,
         mag=data["magnitude"].values,
         mag_err=constant["magnitude_err"].values,
+        mag_limit=constant["magnitude_limit"].values if "magnitude_limit" in constant else no_limit,
         parallax=data["parallax"].values,
         parallax_err=constant["parallax_err"].values,
         glon=constant["glon"].values,

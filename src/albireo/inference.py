@@ -137,7 +137,16 @@ def _sample_all(
 
     def sample(sampler: Sampler, index: Int[np.ndarray, " star"], stage: int, progress=_silent) -> Batch:
         their_keys = keys[index] if stage == 0 else jax.vmap(lambda key: jax.random.fold_in(key, stage))(keys[index])
-        return _sample(problem, look, sampler, jax.tree.map(lambda a: a[index], stars), their_keys, progress)
+        # Upper limits take a program of their own, which stars without any need not wait for.
+        limited = catalog.has_limit[index]
+        batches = []
+        for part in (np.flatnonzero(~limited), np.flatnonzero(limited)):
+            if len(part):
+                some = jax.tree.map(lambda a: a[index[part]], stars)  # noqa: B023
+                some = some if limited[part[0]] else some.without_limits()
+                batches.append(_sample(problem, look, sampler, some, their_keys[part], progress))
+        back = np.argsort(np.argsort(limited, kind="stable"), kind="stable")
+        return jax.tree.map(lambda *parts: np.concatenate(parts)[back], *batches)
 
     if len(usable):
         batch = sample(sampler, usable, 0, progress)

@@ -9,6 +9,8 @@ has one), so −2 log L is a quadratic in (μ, E). With a prior on E that is
 a mixture of truncated Gaussians the integral over E is closed; the integral over μ, along which the parallax and the
 distance prior enter, is a Gauss–Hermite sum about the mode. What is left is a smooth function of the labels alone,
 which is what the samplers explore.
+
+Upper limits are factors Φ(z), z linear in (μ, E), by which each component of that mixture is averaged (`upper_limits`).
 """
 
 from typing import NamedTuple
@@ -26,6 +28,7 @@ from albireo.model import Scatter, StellarModel
 from albireo.normal import inverse_mills, log_ndtr
 from albireo.priors.base import Prior, log_prob_without_reddening
 from albireo.priors.reddening import truncated_normal_draw
+from albireo.upper_limits import Limits, censoring
 
 NUM_NODES = 9
 NUM_NEWTON, NUM_NEWTON_ROUGHLY = 5, 3
@@ -40,11 +43,12 @@ class Star(eqx.Module):
     """What was measured of one star (or of many, with a leading axis): no NaN, missing values have zero weight.
 
     Attributes:
-        mag: apparent magnitudes [mag]; 0 where missing.
+        mag: apparent magnitudes [mag], or the limit of a band in which the star was not found; 0 where missing.
         whitener: W with WᵀW = C⁻¹ over the observed bands [mag⁻¹], lower triangular; rows of missing bands are 0.
         parallax: parallax [mas]; 0 where missing.
         parallax_ivar: inverse variance of the parallax [mas⁻²]; 0 where missing.
         position: Galactic longitude and latitude [deg]; NaN where unknown.
+        censoring: A of `upper_limits.censoring` [mag⁻¹]; None of stars that have no upper limit.
     """
 
     mag: Float[Array, "*star band"]
@@ -52,6 +56,7 @@ class Star(eqx.Module):
     parallax: Float[Array, "*star"]
     parallax_ivar: Float[Array, "*star"]
     position: Float[Array, "*star 2"]
+    censoring: Float[Array, "*star band band"] | None = None
 
     @classmethod
     def from_catalog(
@@ -60,11 +65,21 @@ class Star(eqx.Module):
         """All stars of a catalogue, whose bands must be those of the model, and the model's scatter."""
         position = np.stack([catalog.glon, catalog.glat], axis=-1)
         measured = catalog.mag, catalog.mag_err, catalog.parallax, catalog.parallax_err
-        return cls.from_measurements(*measured, position, scatter=scatter, dtype=dtype)
+        limit = catalog.mag_limit if catalog.has_limit.any() else None
+        return cls.from_measurements(*measured, position, limit, scatter=scatter, dtype=dtype)
 
     @classmethod
     def from_measurements(
-        cls, mag, mag_err, parallax, parallax_err, position=None, *, scatter: Scatter | None = None, dtype=np.float32
+        cls,
+        mag,
+        mag_err,
+        parallax,
+        parallax_err,
+        position=None,
+        mag_limit=None,
+        *,
+        scatter: Scatter | None = None,
+        dtype=np.float32,
     ) -> "Star":
         """From arrays with NaN where something is missing, and the model's scatter."""
         if position is None:
@@ -73,11 +88,27 @@ class Star(eqx.Module):
         parallax, parallax_err, has_parallax = _known(parallax, parallax_err)
         whitener = _whitener(mag_err, used, scatter)
         parallax_ivar = np.where(has_parallax, parallax_err**-2, 0)
-        return cls(*(np.asarray(a, dtype) for a in (mag, whitener, parallax, parallax_ivar, position)))
+        arrays = mag, whitener, parallax, parallax_ivar, position
+        if mag_limit is not None:
+            limited = np.isfinite(mag_limit) & ~used
+            arrays = np.where(limited, mag_limit, mag), *arrays[1:], censoring(limited, whitener, scatter)
+        return cls(*(np.asarray(a, dtype) for a in arrays))
 
     def whiten(self, mag: Float[Array, "*batch band"]) -> Float[Array, "*batch band"]:
         """W·mag: differences of magnitudes in units of their errors, each given the bands before it."""
         return jnp.matmul(mag, self.whitener.T, precision="highest")
+
+    def without_limits(self) -> "Star":
+        """The same without upper limits."""
+        return Star(self.mag, self.whitener, self.parallax, self.parallax_ivar, self.position)
+
+    def limits(self, absolute_mag: Float[Array, " band"], extinction: Float[Array, " band"]) -> Limits | None:
+        """What upper limits say of distance modulus and reddening at these labels; None without any."""
+        if self.censoring is None:
+            return None
+        columns = jnp.stack([absolute_mag - self.mag, jnp.ones_like(self.mag), extinction], axis=1)
+        z = jnp.matmul(self.censoring, columns, precision="highest")
+        return Limits(*z.T, known=jnp.diagonal(self.censoring) > 0)
 
 
 def _known(value, err):
@@ -146,11 +177,20 @@ def conditional_scores(
 def log_likelihood_each_band(
     model: StellarModel, star: Star, theta: Float[Array, " label"], mu: Float[Array, ""], reddening: Float[Array, ""]
 ) -> Float[Array, " band"]:
-    """Gaussian log-likelihood of each magnitude given all others; 0 for a missing one.
+    """Gaussian log-likelihood of each magnitude given all others, log Φ(z) for an upper limit; 0 for a missing one.
 
     It is what leave-one-out cross-validation needs. Without scatter of the model it is that of `log_likelihood_bands`.
     """
-    return _log_normal(*conditional_scores(model, star, theta, mu, reddening))
+    of_magnitudes = _log_normal(*conditional_scores(model, star, theta, mu, reddening))
+    return of_magnitudes + log_likelihood_limits(model, star, theta, mu, reddening)
+
+
+def log_likelihood_limits(
+    model: StellarModel, star: Star, theta: Float[Array, " label"], mu: Float[Array, ""], reddening: Float[Array, ""]
+) -> Float[Array, " band"]:
+    """Log probability of not having found the star in each band with an upper limit; 0 for the others."""
+    limits = star.limits(model.absolute_magnitudes(theta), model.extinction_vector(theta))
+    return jnp.zeros_like(star.mag) if limits is None else limits.log_prob(mu, reddening)
 
 
 def _spread_directions(model, star, theta) -> Float[Array, "member band"]:
@@ -168,7 +208,9 @@ def log_likelihood(
     model: StellarModel, star: Star, theta: Float[Array, " label"], mu: Float[Array, ""], reddening: Float[Array, ""]
 ) -> Float[Array, ""]:
     """log p(m, ϖ | θ, μ, E) of one star."""
-    return jnp.sum(log_likelihood_bands(model, star, theta, mu, reddening)) + log_likelihood_parallax(star, mu)
+    at = theta, mu, reddening
+    of_bands = log_likelihood_bands(model, star, *at) + log_likelihood_limits(model, star, *at)
+    return jnp.sum(of_bands) + log_likelihood_parallax(star, mu)
 
 
 def log_posterior(
@@ -209,6 +251,7 @@ class Quadratic(NamedTuple):
     h_mu: Float[Array, ""]
     h_cross: Float[Array, ""]
     h_reddening: Float[Array, ""]
+    limits: Limits | None
 
 
 def _whitening(model: StellarModel, star: Star, theta: Float[Array, " label"]):
@@ -235,7 +278,8 @@ def _whitening(model: StellarModel, star: Star, theta: Float[Array, " label"]):
 def photometric_quadratic(model: StellarModel, star: Star, theta: Float[Array, " label"]) -> Quadratic:
     """Expand the photometric log-likelihood about its best (μ, E) at these labels."""
     whiten, log_norm = _whitening(model, star, theta)
-    extinction, residual = model.extinction_vector(theta), star.mag - model.absolute_magnitudes(theta)
+    extinction, absolute_mag = model.extinction_vector(theta), model.absolute_magnitudes(theta)
+    residual = star.mag - absolute_mag
     # In units of the errors: one magnitude of distance modulus, one of reddening, and what is to be explained.
     one, r = whiten(jnp.ones_like(residual)), whiten(extinction)
     w = one @ one
@@ -256,6 +300,7 @@ def photometric_quadratic(model: StellarModel, star: Star, theta: Float[Array, "
         h_mu=w,
         h_cross=one @ r,
         h_reddening=r @ r,
+        limits=star.limits(absolute_mag, extinction),
     )
 
 
@@ -289,7 +334,11 @@ def _condition_on_mu(quadratic: Quadratic, prior: Prior, sky, mu) -> _ReddeningG
         - 0.5 * p.precision * quadratic.reddening**2
     )
     gaussian = 0.5 * ((mean - quadratic.reddening) / std) ** 2 + jnp.log(std) + 0.5 * jnp.log(2 * jnp.pi)
-    return _ReddeningGivenDistance(p.log_weight + at_expansion + gaussian + log_ndtr(mean / std), mean, std)
+    log_weight = p.log_weight + at_expansion + gaussian + log_ndtr(mean / std)
+    limits = quadratic.limits
+    if limits is not None:
+        log_weight += jax.vmap(lambda mean, std: limits.log_mean(mu, mean, std))(mean, std)
+    return _ReddeningGivenDistance(log_weight, mean, std)
 
 
 def _log_integrand(prior: Prior, star: Star, sky, quadratic: Quadratic, theta, mu):
@@ -301,7 +350,8 @@ def _log_integrand(prior: Prior, star: Star, sky, quadratic: Quadratic, theta, m
 def _mode_and_width(prior: Prior, star: Star, sky, quadratic: Quadratic, num_newton: int = NUM_NEWTON):
     """Mode and Gaussian width of photometry × parallax × p(E | μ) over μ, by Newton steps.
 
-    The density of stars along the sightline is left out: it changes slowly over this width. Of a mixture p(E | μ) the
+    The density of stars along the sightline and upper limits are left out: they change slowly over this width. Of a
+    mixture p(E | μ) the
     component is taken that is heaviest where photometry alone puts the star. The integral does not depend on where its
     nodes stand, so no gradient is taken through them.
     """
@@ -379,7 +429,7 @@ def propose_distance_and_reddening(
     log_proposal = logsumexp(shares - jnp.log(scales * width) - 0.5 * (step / scales) ** 2) - 0.5 * jnp.log(2 * jnp.pi)
     mu = center + width * step
     log_density = _log_integrand(prior, star, sky, quadratic, theta, mu)
-    reddening = _draw_reddening(_condition_on_mu(quadratic, prior, sky, mu), key_reddening)
+    reddening = _draw_reddening(quadratic, prior, sky, mu, key_reddening)
     return Proposed(mu, reddening, log_density, log_density - log_proposal)
 
 
@@ -397,12 +447,15 @@ def draw_distance_and_reddening(
     grid = center + width * jnp.linspace(-5.0, 5.0, NUM_GRID, dtype=width.dtype)
     log_f = jax.vmap(lambda mu: _log_integrand(prior, star, sky, quadratic, theta, mu))(grid)
     mu = _draw_from_table(key_mu, grid, log_f)
-    return mu, _draw_reddening(_condition_on_mu(quadratic, prior, sky, mu), key_reddening)
+    return mu, _draw_reddening(quadratic, prior, sky, mu, key_reddening)
 
 
-def _draw_reddening(given: _ReddeningGivenDistance, key: PRNGKeyArray) -> Float[Array, ""]:
+def _draw_reddening(quadratic: Quadratic, prior: Prior, sky, mu, key: PRNGKeyArray) -> Float[Array, ""]:
     key_component, key_normal = jax.random.split(key)
+    given = _condition_on_mu(quadratic, prior, sky, mu)
     k = jax.random.categorical(key_component, given.log_weight)
+    if quadratic.limits is not None:
+        return quadratic.limits.draw(key_normal, mu, given.mean[k], given.std[k])
     return truncated_normal_draw(key_normal, given.mean[k], given.std[k])
 
 

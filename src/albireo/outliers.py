@@ -19,7 +19,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.catalog import Catalog
 from albireo.errors import UserError
-from albireo.likelihood import Star, log_likelihood_bands
+from albireo.likelihood import Star, log_likelihood
 from albireo.model import Scatter, StellarModel
 
 # Standard deviation of an outlier [mag]: of the order of what blends and wrong matches do; our choice.
@@ -38,6 +38,10 @@ class Hypotheses(eqx.Module):
 
     stars: Star
     log_prior: Float[Array, "*star hypothesis"]
+
+    def without_limits(self) -> "Hypotheses":
+        """The same but for upper limits, where the star has none."""
+        return Hypotheses(self.stars.without_limits(), self.log_prior)
 
     @property
     def position(self) -> Float[Array, " 2"]:
@@ -99,6 +103,7 @@ def hypotheses(catalog: Catalog, scatter: Scatter | None, outliers: float, dtype
         each(catalog.parallax),
         each(catalog.parallax_err),
         each(position),
+        each(catalog.mag_limit) if catalog.has_limit.any() else None,
         scatter=scatter,
         dtype=dtype,
     )
@@ -127,7 +132,7 @@ def outlier_probability(
     """How likely each magnitude is an outlier: the mean of p(h | θ, μ, E) over a star's draws."""
 
     def of_draw(star: Hypotheses, theta, mu, reddening):
-        log_like = jax.vmap(lambda h: jnp.sum(log_likelihood_bands(model, h, theta, mu, reddening)))(star.stars)
+        log_like = jax.vmap(lambda h: log_likelihood(model, h, theta, mu, reddening))(star.stars)
         return jax.nn.softmax(star.log_prior + log_like)[1:]
 
     def of_star(args):

@@ -99,12 +99,17 @@ def _log_half_line_integral(linear, precision):
 
 
 def truncated_normal_draw(key: PRNGKeyArray, mean: Float[Array, ""], std: Float[Array, ""]) -> Float[Array, ""]:
-    """A draw from N(mean, std²) restricted to values ≥ 0, exact far into the tail too.
+    """A draw from N(mean, std²) restricted to values ≥ 0, exact far into the tail too."""
+    u = jax.random.uniform(key, jnp.shape(mean), dtype=jnp.result_type(mean), minval=1e-7, maxval=1.0)
+    return truncated_normal_at(u, mean, std)
+
+
+def truncated_normal_at(u: Float[Array, ""], mean: Float[Array, ""], std: Float[Array, ""]) -> Float[Array, ""]:
+    """The value that N(mean, std²) restricted to values ≥ 0 exceeds with probability u.
 
     With α = −mean/std and z = (x − mean)/std, solve Φ(−z) = u Φ(−α). In the tail that is done in logarithms: three
     Newton steps from the asymptotic z = √(α² − 2 log u).
     """
-    u = jax.random.uniform(key, jnp.shape(mean), dtype=jnp.result_type(mean), minval=1e-7, maxval=1.0)
     alpha = -mean / std
     tail = alpha > 2
     in_bulk = -ndtri(u * ndtr(-jnp.where(tail, 0, alpha)))

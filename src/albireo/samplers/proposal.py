@@ -23,6 +23,7 @@ from albireo.model.mixture import GaussianMixture
 from albireo.outliers import Hypotheses
 from albireo.priors.base import log_prob_without_reddening, sightline
 from albireo.samplers.base import Problem
+from albireo.upper_limits import Limits
 
 NUM_LOOK = 1 << 14
 _FROM_PRIOR = 0.25  # share of its points
@@ -110,9 +111,13 @@ class FirstLook(eqx.Module):
         variance = variance_mu * (np.log(10) / 5 * parallax) ** 2
         chi2_parallax = (star.parallax - parallax) ** 2 * star.parallax_ivar / (1 + variance * star.parallax_ivar)
         theta = problem.model.label_median
+        log_found = 0.0
+        if star.censoring is not None:
+            limits = jax.vmap(star.limits)(self.magnitude, self.extinction)
+            log_found = jnp.sum(jax.vmap(Limits.log_prob)(limits, mu, reddening), axis=1)
         log_number = jax.vmap(lambda mu: log_prob_without_reddening(problem.prior, theta, mu, sky))(jnp.asarray(_MU))
         log_number = jnp.maximum(log_number, _LEAST)  # between infinities nothing can be interpolated
-        return self.log_ratio + _between(log_number, mu) - 0.5 * (chi2 + chi2_parallax)
+        return self.log_ratio + _between(log_number, mu) - 0.5 * (chi2 + chi2_parallax) + log_found
 
 
 def _between(table: Float[Array, " grid"], mu: Float[Array, " point"]) -> Float[Array, " point"]:
