@@ -11,7 +11,7 @@ from astropy.table import Table
 from scipy import stats
 from scipy.special import logsumexp
 
-from albireo import NUTS, Catalog, Importance, Posterior, UserError, infer, likelihood
+from albireo import NUTS, Catalog, Importance, Posterior, UserError, figures, infer, likelihood
 from albireo.inference import in_double
 from albireo.priors import sightline
 from albireo.upper_limits import LIMIT_ERR
@@ -214,3 +214,11 @@ def test_limits_that_are_fluxes_are_refused():
 def test_a_limit_without_its_band_is_named():
     with pytest.warns(UserWarning, match="column 2mass_j_limit is not used: there is no column 2mass_j"):
         Catalog.from_table(table_of(**{"2mass_j_limit": [16.0, 16.0, 16.0]}))
+
+
+def test_the_figure_has_a_mark_at_the_limit(sampled, limited):
+    for star, at in ((0, None), (2, limited.mag_limit[2, limited.bands.index(BLUE)])):
+        drawn = figures.sed(sampled, star).axes[0].lines
+        marks = [line.get_ydata() for line in drawn if line.get_marker() == "v"]
+        assert len(marks) == (at is not None)
+        assert at is None or np.nanmax(marks[0]) == pytest.approx(at)

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
+from albireo.groups import catalog_of
 from albireo.likelihood import Star, conditional_scores
 from albireo.samplers import Draws
 
@@ -26,10 +27,10 @@ def fit_of_magnitudes(posterior: "Posterior") -> xr.Dataset:
     """What was measured of every star, what its posterior predicts, and what is left.
 
     Returns:
-        `magnitude` and `magnitude_err` [mag]; `predicted` [mag], what labels, distance and reddening say, without
-        noise; and `residual`, the difference of a magnitude to that given the star's other magnitudes, in units of its
-        error then. The latter two are the 16th, 50th and 84th percentiles over draws, along `quantile`; residuals of
-        missing bands are NaN.
+        `magnitude`, `magnitude_err` and `magnitude_limit` [mag]; `predicted` [mag], what labels, distance and
+        reddening say, without noise; and `residual`, the difference of a magnitude to that given the star's other
+        magnitudes, in units of its error then. The latter two are the 16th, 50th and 84th percentiles over draws,
+        along `quantile`; residuals of missing bands are NaN.
 
     Raises:
         UserError: the posterior does not know its model.
@@ -41,16 +42,18 @@ def fit_of_magnitudes(posterior: "Posterior") -> xr.Dataset:
         index = np.minimum(np.arange(start, start + _BATCH_SIZE), num - 1)  # one shape, compiled once
         parts.append(_fit(posterior.known_problem().model, *jax.tree.map(lambda a: a[index], every)))  # noqa: B023
     predicted, residual = (np.concatenate(part, axis=1)[:, :num] for part in zip(*parts, strict=True))
-    data = posterior.tree["observed_data"].to_dataset()
-    constant = posterior.tree["constant_data"].to_dataset()
-    used = np.isfinite(data["magnitude"].values) & np.isfinite(constant["magnitude_err"].values)
+    catalog = catalog_of(posterior.tree)
+    used = np.isfinite(catalog.mag) & np.isfinite(catalog.mag_err)
     dims = ("quantile", "star", "band")
     of_quantiles = {
         "predicted": (dims, predicted, {"units": "mag"}),
         "residual": (dims, np.where(used, residual, np.nan)),
     }
-    measured = {"magnitude": data["magnitude"], "magnitude_err": constant["magnitude_err"]}
-    return xr.Dataset(measured | of_quantiles, coords={"quantile": list(_QUANTILES)})
+    names = ("magnitude", "magnitude_err", "magnitude_limit")
+    arrays = zip(names, (catalog.mag, catalog.mag_err, catalog.mag_limit), strict=True)
+    measured = {name: (("star", "band"), values, {"units": "mag"}) for name, values in arrays}
+    coords = {"star": catalog.ids, "band": list(catalog.bands), "quantile": list(_QUANTILES)}
+    return xr.Dataset(measured | of_quantiles, coords)
 
 
 def _thinned(draws: Float[np.ndarray, "star chain draw *label"]) -> Float[np.ndarray, "star thinned *label"]:

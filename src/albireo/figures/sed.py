@@ -18,7 +18,8 @@ def sed(posterior: "Posterior", star: str | int) -> Figure:
     """Magnitudes of a star: observed, and the median and 68 % of what its labels, distance and reddening predict.
 
     Below are the residuals, each given the star's other magnitudes and in units of its error then: the scatter of the
-    model correlates the bands. A band that was not measured has a prediction and no point.
+    model correlates the bands. A band that was not measured has a prediction and no point, and where the star was
+    looked for and not found, a triangle at the limit points to fainter magnitudes.
 
     Args:
         posterior: the posterior of one or more stars, with its model.
@@ -47,6 +48,10 @@ def _draw_magnitudes(axes, place, fit) -> None:
     axes.plot(place, middle, color=BLUE, linewidth=1, label="median")
     error = {"markersize": 3.5, "elinewidth": 0.8, "color": VERMILLION, "markerfacecolor": "white"}
     axes.errorbar(place, fit["magnitude"], fit["magnitude_err"], fmt="o", label="observed", zorder=3, **error)
+    limit = fit["magnitude_limit"].values
+    if np.isfinite(limit).any():
+        mark = {"markersize": 4.5, "color": VERMILLION, "markerfacecolor": "white", "zorder": 3}
+        axes.plot(place, limit, "v", label="not found, limit", **mark)
     axes.set_ylabel("magnitude [mag]")
     axes.invert_yaxis()
     add_legend(axes, loc="best")

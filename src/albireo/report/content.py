@@ -141,6 +141,8 @@ class _Fits:
                     "predicted": numbers(one["predicted"], 3),
                     "residual": numbers(one["residual"], 2),
                 }
+                if np.isfinite(one["magnitude_limit"]).any():
+                    self._stars[place]["limit"] = numbers(one["magnitude_limit"], 3)
 
     def described(self) -> dict[str, Any] | None:
         if not self._bands:

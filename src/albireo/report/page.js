@@ -359,6 +359,7 @@ function drawSed(i) {
       { ...line, y: low, fill: "tonexty", fillcolor: `${blue}44` },
       { ...line, y: middle, line: { color: blue, width: 2 } },
       { mode: "markers", x, y: fit.mag, marker: point, error_y: { type: "data", array: fit.err, thickness: 1.2, width: 0 }, hovertemplate: "%{x} %{y} mag<extra></extra>" },
+      { mode: "markers", x, y: fit.limit || [], marker: { ...point, symbol: "triangle-down-open" }, hovertemplate: "%{x}: not found, limit %{y} mag<extra></extra>" },
       {
         mode: "markers", x, y: residual, yaxis: "y2", marker: point, hovertemplate: "%{x} %{y} σ<extra></extra>",
         error_y: { ...spread, array: right.map((value, k) => value - residual[k]), arrayminus: left.map((value, k) => residual[k] - value) },
