@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.table import Table
 
 from albireo import cli
 from albireo.model import load_model
@@ -40,11 +42,22 @@ def stars(tmp_path_factory) -> Path:
     return path
 
 
-def test_a_folder_that_is_no_hats_catalogue_is_refused(tmp_path, capsys):
-    (tmp_path / "empty").mkdir()
-    assert cli.run(["infer", str(tmp_path / "empty"), "-o", str(tmp_path / "run")]) == 2
+NO_CATALOGUES = {
+    "an empty folder": ({}, "is neither a table nor the folder of a HATS catalogue; give the path of one of them"),
+    "nothing but properties": ({"hats.properties": "obs_collection=stars"}, "could not be read as a HATS catalogue"),
+    "no metadata": ({"hats.properties": None}, "could not be read as a HATS catalogue"),
+}
+
+
+@pytest.mark.parametrize("case", NO_CATALOGUES)
+def test_a_folder_that_is_no_hats_catalogue_is_refused(stars, tmp_path, capsys, case):
+    (folder := tmp_path / "folder").mkdir()
+    files, message = NO_CATALOGUES[case]
+    for name, text in files.items():
+        (folder / name).write_text(text or next(stars.rglob(name)).read_text())
+    assert cli.run(["infer", str(folder), "-o", str(tmp_path / "run")]) == 2
     err = capsys.readouterr().err
-    assert "could not be read as a HATS catalogue" in err
+    assert message in err
     assert err.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
@@ -66,46 +79,96 @@ def test_options_of_files_are_refused(stars, tmp_path, capsys, option):
     assert f"{option[0]} works with a file of stars" in capsys.readouterr().err
 
 
-@pytest.mark.science
-def test_a_cluster_infers_what_one_process_does_also_when_a_worker_dies(stars, tmp_path):
+@pytest.fixture(scope="module")
+def inferred(stars, tmp_path_factory) -> Path:
+    """The folder of two runs on a cluster of two workers, one of which is killed in the first run."""
     from distributed import LocalCluster
 
     from albireo.scale.hats import infer_hats
 
+    folder = tmp_path_factory.mktemp("inferred")
     model = load_model("default").with_spread(None)
-    sampler = Importance(num_samples=200)
-    problem = {"model": model, "prior": load_prior("edsd", model), "sampler": sampler}
+    problem = {"model": model, "prior": load_prior("edsd", model), "sampler": Importance(num_samples=200)}
     done = []
-    run = partial(infer_hats, stars, problem, settings={"seed": 4})
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         first = next(iter(cluster.workers.values())).pid
 
         def kill():
-            while not list((tmp_path / "run").rglob("Npix=*.parquet")):
+            while not list((folder / "run").rglob("Npix=*.parquet")):
                 time.sleep(0.05)
             os.kill(first, signal.SIGKILL)
 
         killer = threading.Thread(target=kill, daemon=True)
         killer.start()
-        num = run(output=tmp_path / "run", dask=cluster.scheduler_address, progress=done.append)
+        run = partial(infer_hats, stars, problem, settings={"seed": 4}, dask=cluster.scheduler_address)
+        num = run(output=folder / "run", progress=done.append)
         killer.join()
         assert all(worker.pid != first for worker in cluster.workers.values())
-        undisturbed = run(output=tmp_path / "undisturbed", dask=cluster.scheduler_address)
-    assert num == undisturbed > 5
+        assert run(output=folder / "undisturbed") == num > 5
     assert sum(done) == N_STAR
+    assert len(lsdb.open_catalog(folder / "run").get_healpix_pixels()) == num
+    return folder
+
+
+@pytest.mark.slow
+def test_a_cluster_infers_the_same_when_a_worker_dies(stars, inferred):
     found, same, given = (
-        lsdb.open_catalog(path).compute() for path in (tmp_path / "run", tmp_path / "undisturbed", stars)
+        lsdb.open_catalog(path).compute() for path in (inferred / "run", inferred / "undisturbed", stars)
     )
-    assert len(lsdb.open_catalog(tmp_path / "run").get_healpix_pixels()) == num
     assert sorted(found["source_id"]) == sorted(given["source_id"])
     np.testing.assert_array_equal(found.index, same.index)
     np.testing.assert_array_equal(found["teff_p50"].to_numpy(float), same["teff_p50"].to_numpy(float))
     positions = given.set_index("source_id").loc[found["source_id"], ["RA_ICRS", "DE_ICRS"]]
     np.testing.assert_array_equal(found[["RA_ICRS", "DE_ICRS"]].to_numpy(float), positions.to_numpy(float))
-    assert not (tmp_path / "run" / "partitions").exists()
+    assert not (inferred / "run" / "partitions").exists()
 
 
-@pytest.mark.science
+@pytest.mark.slow
+def test_what_is_written_is_a_catalogue_that_says_what_it_holds(inferred):
+    from hats.io.validation import is_valid_catalog
+
+    assert is_valid_catalog(inferred / "run", strict=True)
+    said = (inferred / "run" / "hats.properties").read_text()
+    assert f"hats_nrows={N_STAR}" in said
+    assert "hats_builder=albireo" in said
+    for path in (inferred / "run").rglob("Npix=*.parquet"):
+        for kind in ("parquet", "parquet.votable"):
+            table = Table.read(path, format=kind)
+            assert table["teff_p50"].unit == u.K
+            assert table["RA_ICRS"].unit == u.deg
+            assert table["DE_ICRS"].meta["ucd"] == "pos.eq.dec;meta.main"
+            assert table["row"].description == "row of the star in its partition of the input, from 0"
+            assert all(table[name].description for name in table.colnames)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [".fits", ".vot", ".ecsv"])
+def test_it_is_converted_with_all_that_it_says(inferred, tmp_path, ending):
+    assert cli.run(["convert", str(inferred / "run"), "-o", str(tmp_path / f"all{ending}")]) == 0
+    table, part = Table.read(tmp_path / f"all{ending}"), Table.read(next((inferred / "run").rglob("Npix=*.parquet")))
+    assert len(table) == N_STAR
+    assert table.colnames == part.colnames
+    for name in part.colnames:
+        assert (table[name].unit, table[name].description) == (part[name].unit, part[name].description)
+        assert (table[name].meta or {}).get("ucd") == (part[name].meta or {}).get("ucd")
+
+
+@pytest.mark.slow
+def test_it_is_shown_or_a_sentence_says_what_to_do(inferred, tmp_path, capsys):
+    run = str(inferred / "run")
+    assert cli.run(["plot", "kiel", run, "-o", str(tmp_path / "kiel.png")]) == 0
+    assert cli.run(["sky-maps", run, "-o", str(tmp_path / "maps"), "--nside", "4"]) == 0
+    assert cli.run(["report", run, "-o", str(tmp_path / "report.html")]) == 0
+    assert f"{N_STAR} of {N_STAR} stars" in capsys.readouterr().out
+    for kind in ("cmd", "pulls", "corner", "sed", "trace"):
+        assert cli.run(["plot", kind, run, "-o", str(tmp_path / "no.png")]) == 2
+        err = capsys.readouterr().err
+        assert "is of a HATS catalogue" in err
+        assert "from a table of" in err
+        assert err.count("\n") == 1
+
+
+@pytest.mark.slow
 def test_a_partition_that_fails_does_not_stop_the_others_and_is_done_again(stars, tmp_path, capsys):
     """Where its folder should go there is a file; the run is finished when that is gone."""
     output = tmp_path / "run"
@@ -118,6 +181,9 @@ def test_a_partition_that_fails_does_not_stop_the_others_and_is_done_again(stars
             time.sleep(0.01)
         blocked.parent.mkdir(parents=True, exist_ok=True)
         blocked.write_text("in the way")
+        left = output / file.relative_to(stars if (stars / "dataset").exists() else stars / "stars")
+        left.parent.mkdir(parents=True, exist_ok=True)
+        left.with_name(f"partial-{left.name}").write_bytes(b"PAR1 and then the worker died")
 
     blocker = threading.Thread(target=block, daemon=True)
     blocker.start()
