@@ -4,8 +4,8 @@ LSDB reads the partitions, Dask hands them to its workers and starts anew what a
 run of its own (`albireo.scale.chunks`), so that little is lost. A partition's file appears when it is done: what has
 its file is not done again. All workers must see the folders of input and output under the same names.
 """
-# These packages are an extra.
-# pyright: reportMissingImports=false
+# These packages are an extra, and do not say which of their names are public.
+# pyright: reportMissingImports=false, reportPrivateImportUsage=false
 
 import hashlib
 import logging
@@ -134,7 +134,7 @@ def _check(folder: Path, frame, catalog: "HatsCatalog", problem, prepare) -> Non
 
 def _position_columns(catalog: "HatsCatalog") -> dict[str, str]:
     info = catalog.hc_structure.catalog_info
-    return {info.ra_column: "ra", info.dec_column: "dec"}
+    return {str(info.ra_column): "ra", str(info.dec_column): "dec"}
 
 
 def _stars(frame, positions: dict[str, str], model, *, checked: bool) -> Catalog:
@@ -184,7 +184,8 @@ def _run(
     positions, do = _position_columns(catalog), dask.delayed(_infer_partition, pure=False)
     to_do = {pixel: part for pixel, part in parts.items() if not _file(output, pixel).exists()}
     tasks = [do(part, shared, positions, (p.order, p.pixel), output.resolve(), settings) for p, part in to_do.items()]
-    futures = dict(zip(client.compute(tasks, retries=_RETRIES), to_do, strict=True))
+    submitted: Any = client.compute(tasks, retries=_RETRIES)
+    futures = dict(zip(submitted, to_do, strict=True))
     failed = {}
     for future in as_completed(list(futures)):
         error = future.exception()
