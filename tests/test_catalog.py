@@ -222,6 +222,7 @@ def every_error(value):
 
 
 FLUX_JANSKY = np.linspace(1e-3, 0.5, N_STAR)
+RADIANS = np.linspace(0, 6, N_STAR)
 BAD_TABLES = {
     "empty": (lambda table: table[:0], "empty"),
     "no known band": (lambda table: table["name", "ra", "dec"], "no known band: expected columns such as gaia_g"),
@@ -237,6 +238,7 @@ BAD_TABLES = {
     "strings": (change(gaia_g="bright"), "gaia_g must hold numbers; row 0 holds 'bright'"),
     "sexagesimal positions": (change(ra="01:02:03"), "ra must hold numbers"),
     "declinations beyond the pole": (change(dec=100.0), "ra and dec must be within"),
+    "positions in radians": (change(ra=RADIANS, dec=RADIANS / 5), "ra and dec look like radians; give them their unit"),
     "half a position": (drop("dec"), "needs both columns ra and dec"),
     "parallax in kelvin": (change(parallax=Column(np.ones(N_STAR), unit="K")), "parallax is in K; convert it to mas"),
     "a small covariance": (change(theta_cov=np.ones((N_STAR, 2, 2))), "theta_cov must hold a 3 by 3 matrix"),
@@ -249,6 +251,14 @@ def test_a_table_that_makes_no_sense_is_refused(table, case):
     with pytest.raises(UserError, match=message) as caught:
         Catalog.from_table(spoil(table))
     assert "\n" not in str(caught.value)
+
+
+def test_radians_with_their_unit_are_converted_and_degrees_of_such_a_field_are_kept(table):
+    fields = {unit: table.copy() for unit in ("rad", "deg")}
+    for unit, field in fields.items():
+        field["ra"], field["dec"] = Column(RADIANS, unit=unit), Column(RADIANS / 5, unit=unit)
+    there, near = (Catalog.from_table(field) for field in fields.values())
+    assert np.ptp(near.glat) < 7 < np.ptp(there.glat)
 
 
 def test_a_frame_with_a_column_twice_is_refused(table):

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from albireo.bands import BANDS, DEFAULT_BANDS
 from albireo.errors import UserError
-from albireo.tables import Columns, read_table, star_ids, to_astropy
+from albireo.tables import Columns, read_table, refuse_radians, star_ids, to_astropy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -359,6 +359,9 @@ def _positions(columns: Columns):
     bad = ~valid & ~np.isnan(lon) & ~np.isnan(lat)
     if columns.strict and 2 * bad.sum() > bad.size:
         raise UserError(f"columns {names[0]} and {names[1]} must be within ±360 and ±90 deg; most positions are not.")
+    if columns.strict and not galactic and columns.find("ra") and columns.column("ra").unit is None:
+        known = valid & ~np.isnan(lon) & ~np.isnan(lat)  # of Galactic ones, a field at the centre is as likely
+        refuse_radians("ra and dec", lon[known], lat[known])
     lon, lat = np.where(valid, lon, np.nan) % 360, np.where(valid, lat, np.nan)
     return *((lon, lat) if galactic else _to_galactic(lon, lat)), bad
 

@@ -86,6 +86,11 @@ class Run:
         """Whether any draws are in the folder."""
         return bool(self._draws_files())
 
+    @property
+    def of_hats(self) -> bool:
+        """Whether it was inferred from a HATS catalogue."""
+        return (self.folder / DATASET).is_dir()
+
     def index(self, star: str | None) -> int:
         """The place of a star in the summary; of the first one that could be sampled where none is asked for.
 
@@ -106,6 +111,10 @@ class Run:
             if len(places):
                 return posterior
         star = self.summary["star"].iloc[index]
+        if self.of_hats:
+            raise UserError(
+                f"{self.folder} is of a HATS catalogue, whose draws are not kept; infer {star} from a table of its own."
+            )
         raise UserError(f"{self.folder} holds no draws of {star}; infer the stars again with `--draws`.")
 
     def posteriors(
@@ -149,8 +158,13 @@ class Run:
         """The stars of the summary as the run's input has them: the bands and labels of its model.
 
         Raises:
-            UserError: the input is not where it was, or has changed since.
+            UserError: the input is not where it was, has changed since, or is a HATS catalogue.
         """
+        if self.of_hats:
+            raise UserError(
+                f"this needs magnitudes or labels of a table, and {self.folder} is of a HATS catalogue; "
+                "infer the stars to be shown from a table of their own."
+            )
         setting = self.settings.get("input")
         if not setting:
             raise UserError(f"{self.folder} does not say which table it was inferred from; infer that table again.")

@@ -5,6 +5,8 @@ are of the IVOA's UCD1+ vocabulary, https://www.ivoa.net/documents/UCD1+/ (list 
 cannot stand first follows what it is of. Texts are ASCII, for FITS headers can hold nothing else.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from astropy.table import Table
@@ -99,13 +101,14 @@ def column_of(name: str) -> Column | None:
     return Column(of.unit, ucd.format(ucd=of.ucd) if of.ucd else "", f"{text} of {of.description}")
 
 
-def describe(table: Table) -> None:
+def describe(table: Table, others: Mapping[str, Column] = MappingProxyType({})) -> None:
     """Give the columns of a summary their units, content descriptors (`meta["ucd"]`) and descriptions.
 
-    Columns with a unit keep it; columns that are neither of a summary nor name the star stay as they are.
+    Columns with a unit keep it; columns that are neither of a summary nor name the star stay as they are, but for
+    those that `others` describes.
     """
     for name in table.colnames:
-        column = column_of(name) or (_ID if is_id_name(name) else None)
+        column = others.get(name) or column_of(name) or (_ID if is_id_name(name) else None)
         if column is None:
             continue
         info = table[name].info

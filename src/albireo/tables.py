@@ -238,6 +238,22 @@ def _factor(given: u.UnitBase | None, wanted: u.UnitBase | None, name: str) -> f
         raise UserError(f"column {name} is in {given}; convert it to {wanted} first.") from None
 
 
+# So many positions tell degrees from radians.
+_ENOUGH_TO_JUDGE = 10
+
+
+def refuse_radians(names: str, ra: Float[np.ndarray, " position"], dec: Float[np.ndarray, " position"]) -> None:
+    """Refuse what should be degrees and looks like radians, of columns without a unit.
+
+    Raises:
+        UserError: as said.
+    """
+    # A field of the sky of just this size and place, 6.28 by 3.14 deg about the vernal equinox, is less likely.
+    small = (np.abs(ra) <= 2 * np.pi).all() and (np.abs(dec) <= np.pi / 2).all()
+    if len(ra) >= _ENOUGH_TO_JUDGE and small and np.ptp(ra) > 1 and np.ptp(dec) > 1:
+        raise UserError(f"columns {names} look like radians; give them their unit, deg or rad, or convert them.")
+
+
 # Whole words that identify a star, besides every name that ends in "id".
 _ID_WORDS = ("name", "source_id", "obj_id", "id", "designation", "star", "object", "target", "kic", "tic", "hip", "hd")
 

@@ -21,6 +21,7 @@ from astropy.utils.exceptions import AstropyWarning
 
 from albireo.errors import UserError
 from albireo.output import write_whole
+from albireo.scale.rows import from_arrow
 from albireo.scale.summaries import Summary
 from albireo.summary import FLAG_MEANINGS, TITLE, describe
 
@@ -70,6 +71,7 @@ class _Parts:
 
     def __init__(self, summary: Summary):
         self._summary, self.num_rows = summary, 0
+        self._said = from_arrow(summary.schema.empty_table())  # about columns: units and texts
         kinds = {field.name: field.type for field in summary.schema}
         self._widths = {
             name: 1 for name, kind in kinds.items() if pa.types.is_string(kind) or pa.types.is_large_string(kind)
@@ -86,6 +88,10 @@ class _Parts:
         for batch in self._summary.batches():
             table = Table({name: self._column(name, batch[name]) for name in batch.schema.names})
             describe(table)
+            for name in table.colnames:
+                said, info = self._said[name].info, table[name].info
+                if said.description:
+                    info.unit, info.description, info.meta = said.unit, said.description, said.meta
             yield table
 
     def _column(self, name: str, values: pa.Array) -> Any:

@@ -4,8 +4,8 @@ LSDB reads the partitions, Dask hands them to its workers and starts anew what a
 run of its own (`albireo.scale.chunks`), so that little is lost. A partition's file appears when it is done: what has
 its file is not done again. All workers must see the folders of input and output under the same names.
 """
-# These packages are an extra.
-# pyright: reportMissingImports=false
+# These packages are an extra, and do not say which of their names are public.
+# pyright: reportMissingImports=false, reportPrivateImportUsage=false
 
 import hashlib
 import logging
@@ -13,17 +13,22 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy.table import Table, hstack
 
 from albireo.catalog import Catalog
 from albireo.errors import UserError
 from albireo.output import write_whole
 from albireo.scale.chunks import infer_in_chunks
-from albireo.scale.manifest import PARTITIONS, SUMMARY, begin_run, check_manifest, check_output
+from albireo.scale.convert import votable_metadata
+from albireo.scale.manifest import DATASET, PARTITIONS, SUMMARY, begin_run, check_manifest, check_output
+from albireo.scale.parts import join_parts
 from albireo.scale.rows import from_arrow
+from albireo.summary import Column, describe
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -34,6 +39,14 @@ _TIMEOUT = "5s"
 
 # One of these is in the folder of every catalogue, or of a collection of them.
 _PROPERTIES = ("hats.properties", "properties", "collection.properties")
+
+# Columns of a partition that no other summary has, or that mean something else there.
+_INDEX = Column("", "pos.healpix", "the star's HEALPix pixel (nested, equatorial), at the order that the name says")
+_POSITIONS = {
+    "ra": Column("deg", "pos.eq.ra;meta.main", "right ascension"),
+    "dec": Column("deg", "pos.eq.dec;meta.main", "declination"),
+}
+_ROW = Column("", "meta.record", "row of the star in its partition of the input, from 0")
 
 
 def infer_hats(
@@ -97,16 +110,16 @@ def _open(folder: Path) -> "HatsCatalog":
             "HATS catalogues need more packages; install them with `pip install 'albireo[hats]'`."
         ) from None
     try:
-        return lsdb.open_catalog(folder)
+        return lsdb.open_catalog(folder, columns="all")  # those shown by default may lack some that matter
     except Exception as error:  # whatever is missing in the folder
         cause = " ".join(str(error).split())[:200]
         raise UserError(f"{folder} could not be read as a HATS catalogue ({cause}); give the folder of one.") from None
 
 
 def _fingerprint(catalog: "HatsCatalog") -> dict[str, str]:
-    """Where the catalogue is and what its properties and partitions are."""
+    """Where the catalogue is and what its properties, with the time it was made, and partitions are."""
     folder = Path(str(catalog.hc_structure.catalog_base_dir)).resolve()
-    text = f"{catalog.hc_structure.catalog_info}{catalog.get_ordered_healpix_pixels()}"
+    text = f"{catalog.hc_structure.catalog_info.model_dump_json()}{catalog.get_ordered_healpix_pixels()}"
     return {"path": str(folder), "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
@@ -121,7 +134,7 @@ def _check(folder: Path, frame, catalog: "HatsCatalog", problem, prepare) -> Non
 
 def _position_columns(catalog: "HatsCatalog") -> dict[str, str]:
     info = catalog.hc_structure.catalog_info
-    return {info.ra_column: "ra", info.dec_column: "dec"}
+    return {str(info.ra_column): "ra", str(info.dec_column): "dec"}
 
 
 def _stars(frame, positions: dict[str, str], model, *, checked: bool) -> Catalog:
@@ -171,7 +184,8 @@ def _run(
     positions, do = _position_columns(catalog), dask.delayed(_infer_partition, pure=False)
     to_do = {pixel: part for pixel, part in parts.items() if not _file(output, pixel).exists()}
     tasks = [do(part, shared, positions, (p.order, p.pixel), output.resolve(), settings) for p, part in to_do.items()]
-    futures = dict(zip(client.compute(tasks, retries=_RETRIES), to_do, strict=True))
+    submitted: Any = client.compute(tasks, retries=_RETRIES)
+    futures = dict(zip(submitted, to_do, strict=True))
     failed = {}
     for future in as_completed(list(futures)):
         error = future.exception()
@@ -187,7 +201,6 @@ def _infer_partition(
 ) -> int:
     """Infer the stars of a partition and write its file; returns how many they are. Runs on a worker."""
     from hats import HealpixPixel
-    from pyarrow import parquet
 
     from albireo.inference import infer
 
@@ -200,20 +213,23 @@ def _infer_partition(
     seed = int(np.random.SeedSequence([settings["seed"], *pixel]).generate_state(1)[0])
     work = output / PARTITIONS / f"{pixel[0]}-{pixel[1]}"
     infer_in_chunks(stars, lambda chunk: infer(chunk, **problem, seed=seed), work, settings, resume=True)
-    table = _join(frame, positions, parquet.read_table(work / SUMMARY))
-    write_whole(path, lambda path: parquet.write_table(table, path))
+    joined = work / "joined.parquet"
+    _join(frame, positions, Table.read(work / SUMMARY, format="parquet")).write(joined, overwrite=True)
+    write_whole(path, lambda path: join_parts([joined], path, lambda rows: votable_metadata(from_arrow(rows))))
     shutil.rmtree(work)
     return len(frame)
 
 
-def _join(frame, positions: dict[str, str], summary):
+def _join(frame, positions: dict[str, str], summary: Table) -> Table:
     """The spatial index and the positions of the stars before their summaries."""
     import pyarrow as pa
 
-    first = pa.Table.from_pandas(frame[list(positions)], preserve_index=True)
-    columns = {name: first[name] for name in (frame.index.name, *positions)}
-    columns |= {name: summary[name] for name in summary.column_names if name not in columns}
-    return pa.table(columns)
+    first = from_arrow(pa.Table.from_pandas(frame[list(positions)], preserve_index=True))
+    summary.remove_columns([name for name in first.colnames if name in summary.colnames])
+    table = hstack([first, summary])
+    sky = {theirs: _POSITIONS[ours] for theirs, ours in positions.items()}
+    describe(table, {frame.index.name: _INDEX, "row": _ROW} | sky)
+    return table
 
 
 def _file(output: Path, pixel) -> Path:
@@ -227,19 +243,24 @@ def _write_metadata(catalog: "HatsCatalog", output: Path) -> None:
     from hats.catalog import PartitionInfo
     from hats.io import write_parquet_metadata
 
+    for left in (output / DATASET).rglob("partial-*"):  # by a worker that died in a partition that failed later
+        left.unlink()
     pixels = [pixel for pixel in catalog.get_ordered_healpix_pixels() if _file(output, pixel).exists()]
     if not pixels:
         return
     num_rows = write_parquet_metadata(output)
     partitions = PartitionInfo(pixels)
     partitions.write_to_file(output / "partition_info.csv")
-    info = catalog.hc_structure.catalog_info
+    info, builder = catalog.hc_structure.catalog_info, f"albireo v{version('albireo')}"
     properties = info.copy_and_update(
         catalog_name=f"{info.catalog_name}_albireo",
         total_rows=num_rows,
         default_columns=None,
         npix_suffix=".parquet",
         skymap_order=None,
+        skymap_alt_orders=None,
         hats_order=partitions.get_highest_order(),
+        hats_max_bytes=None,
+        **info.new_provenance_dict(output, builder, hats_cols_sort=None, hats_cols_survey_id=None),
     )
     properties.to_properties_file(output)

@@ -9,10 +9,7 @@ from albireo.catalog import DEFAULT_LABELS, LABEL_UNITS
 from albireo.errors import UserError
 from albireo.surveys.corrections import ZERO_POINT
 from albireo.surveys.rows import Rows
-from albireo.tables import as_text
-
-# So many positions tell degrees from radians.
-_ENOUGH_TO_JUDGE = 10
+from albireo.tables import as_text, refuse_radians
 
 
 def columns(rows: Rows) -> Table:
@@ -81,11 +78,8 @@ def _degrees(rows: Rows) -> tuple[Float[np.ndarray, " row"], Float[np.ndarray, "
     if 2 * known.sum() < given.sum():
         raise UserError(f"columns {names} must be within ±360 and ±90 deg; most positions are not, convert them.")
     column = rows.column(rows.survey.position[0])
-    if known.sum() >= _ENOUGH_TO_JUDGE and column.unit is None:
-        # A field of the sky of just this size and place, 6.28 by 3.14 deg about the vernal equinox, is less likely.
-        small = (np.abs(ra[known]) <= 2 * np.pi).all() and (np.abs(dec[known]) <= np.pi / 2).all()
-        if small and np.ptp(ra[known]) > 1 and np.ptp(dec[known]) > 1:
-            raise UserError(f"columns {names} look like radians; give them their unit, deg or rad, or convert them.")
+    if column.unit is None:
+        refuse_radians(names, ra[known], dec[known])
     return np.where(known, ra, np.nan), np.where(known, dec, np.nan)
 
 
