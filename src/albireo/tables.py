@@ -248,9 +248,9 @@ def refuse_radians(names: str, ra: Float[np.ndarray, " position"], dec: Float[np
     Raises:
         UserError: as said.
     """
-    # A field of the sky of just this size and place, 6.28 by 3.14 deg about the vernal equinox, is less likely.
+    # A field of half this size and in just this place, 6.28 by 3.14 deg about the vernal equinox, is less likely.
     small = (np.abs(ra) <= 2 * np.pi).all() and (np.abs(dec) <= np.pi / 2).all()
-    if len(ra) >= _ENOUGH_TO_JUDGE and small and np.ptp(ra) > 1 and np.ptp(dec) > 1:
+    if len(ra) >= _ENOUGH_TO_JUDGE and small and np.ptp(ra) > np.pi and np.ptp(dec) > 1:
         raise UserError(f"columns {names} look like radians; give them their unit, deg or rad, or convert them.")
 
 
