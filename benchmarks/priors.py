@@ -39,7 +39,8 @@ def main() -> None:
     dwarfs = dwarfs[np.random.default_rng(1).permutation(len(dwarfs))[:num]]
     with TemporaryDirectory() as folder:
         priors = {name: load_prior(name, model) for name in arguments.priors}
-        priors["milky-way behind a 3-d dust map"] = load_prior(_behind_map(Path(folder)), model)
+        if "milky-way" in priors:
+            priors["milky-way behind a 3-d dust map"] = load_prior(_behind_map(Path(folder)), model)
     for name, prior in priors.items():
         jax.clear_caches()  # each prior is compiled anew, and a process may map only so much memory
         print(f"\n{name}")
@@ -89,7 +90,9 @@ def _observed_anew(dwarfs: Catalog, posterior, model) -> Catalog:
     found = np.flatnonzero(np.any(draws[..., 1] > 4, axis=0))
     truth = np.stack([rng.choice(draws[draws[:, star, 1] > 4, star]) for star in found])
     dwarfs = dwarfs[found]
-    mag = jax.vmap(model.magnitudes)(*(jnp.asarray(a, jnp.float32) for a in (truth[:, :-2], truth[:, -2], truth[:, -1])))
+    mag = jax.vmap(model.magnitudes)(
+        *(jnp.asarray(a, jnp.float32) for a in (truth[:, :-2], truth[:, -2], truth[:, -1]))
+    )
     seen = add_noise(model, rng, np.asarray(mag, float), dwarfs.mag_err)
     parallax = 10 ** (2 - truth[:, -2] / 5)
     return replace(dwarfs, mag=np.where(np.isfinite(dwarfs.mag), seen, np.nan), parallax=parallax)
