@@ -434,6 +434,17 @@ def test_a_bad_training_is_refused(capsys, tmp_path, case):
     assert files_in(tmp_path) == []
 
 
+def test_a_training_that_was_stopped_is_not_written_over(capsys, tmp_path):
+    checkpoint = tmp_path / "model.safetensors.checkpoint"
+    checkpoint.write_bytes(b"hours of work")
+    arguments = ["train", STARS, "-o", tmp_path / "model.safetensors"]
+    code, out, err = run(capsys, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "add --resume, or --overwrite" in err
+    assert "reddening" in run(capsys, *arguments, "--overwrite")[2]
+    assert checkpoint.read_bytes() == b"hours of work"
+
+
 def test_a_model_in_a_missing_folder_is_refused(capsys, tmp_path):
     code, _, err = run(capsys, "train", STARS, "-o", tmp_path / "none" / "model.safetensors")
     assert code == 2

@@ -52,6 +52,9 @@ def train_command(
     After every iteration the state is kept in MODEL.checkpoint, which goes when the training is done.
     """
     check_output_file(output, "model file", overwrite=overwrite)
+    checkpoint = output.with_name(output.name + ".checkpoint")
+    if checkpoint.exists() and not (resume or overwrite):
+        raise UserError(f"{checkpoint} is of a training that was stopped; add --resume, or --overwrite to begin anew.")
     import dataclasses
 
     from albireo.model import save_model
@@ -66,7 +69,6 @@ def train_command(
     stars = TrainingSet.read(input_path, **{name: _names(value) for name, value in chosen.items()})
     for reason, count in stars.dropped.items():
         say(f"note: rows left out because {reason}: {count}.")
-    checkpoint = output.with_name(output.name + ".checkpoint")
     with progress_bar("training", settings.num_epochs, "epochs", quiet=quiet) as progress:
         result = train(stars, settings, callback=lambda _: progress(1), checkpoint=checkpoint, resume=resume)
     provenance = {
