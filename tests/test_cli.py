@@ -11,6 +11,7 @@ import pytest
 from astropy.table import Table
 
 from albireo import Importance, cli
+from albireo.bands import DEFAULT_BANDS
 from albireo.catalog import Catalog
 from albireo.posterior import Posterior
 
@@ -400,6 +401,7 @@ def test_train_writes_a_model_that_infer_takes(capsys, tmp_path, green2020_stars
     stars.write(tmp_path / "stars.fits")
     model, config = tmp_path / "model.safetensors", tmp_path / "quick.toml"
     arguments = ["train", tmp_path / "stars.fits", "-o", model, "--config", config, "--floor-in-errors", 0.02]
+    arguments += ["--bands", ",".join(DEFAULT_BANDS)]
     code, out, err = run(capsys, *arguments, "--seed", 1)
     assert (code, err) == (
         0,
@@ -417,6 +419,8 @@ def test_train_writes_a_model_that_infer_takes(capsys, tmp_path, green2020_stars
 BAD_TRAININGS = {
     "no reddening": ([STARS], "reddening"),
     "a missing table": (["none.fits"], "there is no file"),
+    "a band that is not there": ([STARS, "--bands", "gaia_g, ps1_g"], "no band 'ps1_g'"),
+    "a label that is not there": ([STARS, "--labels", "teff,alpha_fe"], "no star has the label 'alpha_fe'"),
     "a missing configuration": ([STARS, "--config", "none.toml"], "none.toml"),
 }
 
@@ -428,6 +432,17 @@ def test_a_bad_training_is_refused(capsys, tmp_path, case):
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert message in err
     assert files_in(tmp_path) == []
+
+
+def test_a_training_that_was_stopped_is_not_written_over(capsys, tmp_path):
+    checkpoint = tmp_path / "model.safetensors.checkpoint"
+    checkpoint.write_bytes(b"hours of work")
+    arguments = ["train", STARS, "-o", tmp_path / "model.safetensors"]
+    code, out, err = run(capsys, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "add --resume, or --overwrite" in err
+    assert "reddening" in run(capsys, *arguments, "--overwrite")[2]
+    assert checkpoint.read_bytes() == b"hours of work"
 
 
 def test_a_model_in_a_missing_folder_is_refused(capsys, tmp_path):

@@ -21,7 +21,7 @@ def test_toml_sets_what_it_names_and_round_trips(tmp_path):
     path.write_text('preset = "paper"\nhidden = [16, 16]\nl2 = 0\nparallax_prior_slope = -2\n[bandwidth]\nteff = 40\n')
     config = TrainingConfig.from_toml(path)
     assert (config.hidden, config.l2, config.parallax_prior_slope, config.epochs) == ((16, 16), 0.0, -2, 25)
-    assert config.bandwidth == {"teff": 40}
+    assert config.bandwidth == {"teff": 40, "logg": 0.05, "feh": 0.05}
     assert TrainingConfig.from_dict(config.to_dict()) == config
 
 

@@ -99,7 +99,8 @@ def test_star_of_one_band_is_dropped(table):
 
 
 @pytest.mark.parametrize(
-    ("column", "named"), [("reddening", "reddening"), ("teff_err", "label errors"), ("logg", "a label is missing")]
+    ("column", "named"),
+    [("reddening", "reddening"), ("teff_err", "label errors"), ("logg", "no star has the label 'logg'")],
 )
 def test_missing_column_is_an_error_that_says_what_is_missing(table, column, named):
     bad = Table(table)
@@ -122,6 +123,12 @@ def test_reddening_without_errors_is_an_error(table):
 def test_missing_band_is_an_error_that_names_it(table):
     with pytest.raises(UserError, match="wise_w1"):
         TrainingSet.from_table(table, bands=(*BANDS, "wise_w1"))
+
+
+@pytest.mark.parametrize("named", [{"bands": ("gaia_g", *BANDS)}, {"labels": ("teff", "logg", "teff")}])
+def test_band_or_label_named_twice_is_refused(table, named):
+    with pytest.raises(UserError, match="is named twice"):
+        TrainingSet.from_table(table, **named)
 
 
 def test_photometry_with_large_errors_counts_as_unobserved(table):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from albireo.errors import UserError
-from albireo.training import TrainingConfig, TrainingSet, split_stars, train
+from albireo.training import TrainingConfig, TrainingSet, evaluate, split_stars, train
 from albireo.training.blame import blame
 from albireo.training.history import Epoch
 from albireo.training.refine import refine
@@ -198,3 +198,13 @@ def test_refinement_names_its_star_or_its_learning_rate(small, undisturbed):
 def test_iteration_without_any_star_says_why(small):
     with pytest.raises(UserError, match=r"no star takes part in iteration 1: .* max_first_reddening_err"):
         train(small, dataclasses.replace(SMALL, max_first_reddening_err=0.01))
+
+
+def test_running_mean_of_few_steps_does_not_hold_the_weights_they_started_from(small, undisturbed):
+    """A mean over many more steps than were made is one over those that were made."""
+    long = dataclasses.replace(SMALL, average=0.9999, iterations=2, chi2_cut_iterations=2, members=0)
+    far, near = (
+        np.median(evaluate(result.model, small, result.split.train).star_chi2_per_dof)
+        for result in (train(small, long), undisturbed)
+    )
+    assert far < 5 * near

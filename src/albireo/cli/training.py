@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from albireo.training import TrainingSet, ZeroPoints
 
 
+Labels = Annotated[str, typer.Option(help="Labels to take; teff,logg,feh if not given.", metavar="A,B,C")]
+
+
 @app.command("train", epilog=example("albireo train stars.fits -o my_model.safetensors --seed 0"))
 def train_command(
     input_path: Input,
@@ -35,6 +38,10 @@ def train_command(
     floor_in_errors: Annotated[
         float | None, typer.Option(min=0, help=FLOOR_IN_ERRORS, metavar="MAG", show_default=False)
     ] = None,
+    bands: Annotated[
+        str, typer.Option(help="Bands to learn, the reference band first; all in INPUT if not given.", metavar="A,B,C")
+    ] = "",
+    labels: Labels = "",
     source: Annotated[str, typer.Option(help="Where the stars come from, recorded in the model.", metavar="TEXT")] = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace MODEL if it is there.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training of MODEL that was stopped.")] = False,
@@ -45,9 +52,11 @@ def train_command(
     After every iteration the state is kept in MODEL.checkpoint, which goes when the training is done.
     """
     check_output_file(output, "model file", overwrite=overwrite)
+    checkpoint = output.with_name(output.name + ".checkpoint")
+    if checkpoint.exists() and not (resume or overwrite):
+        raise UserError(f"{checkpoint} is of a training that was stopped; add --resume, or --overwrite to begin anew.")
     import dataclasses
 
-    from albireo.catalog import Catalog
     from albireo.model import save_model
     from albireo.progress import progress_bar
     from albireo.training import TrainingConfig, TrainingSet, train
@@ -56,10 +65,10 @@ def train_command(
     given = {"seed": seed, "floor_in_errors": floor_in_errors}
     given = {name: value for name, value in given.items() if value is not None}
     settings = dataclasses.replace(settings, **given)
-    stars = TrainingSet.from_catalog(Catalog.read(input_path))
+    chosen = {name: value for name, value in (("bands", bands), ("labels", labels)) if value}
+    stars = TrainingSet.read(input_path, **{name: _names(value) for name, value in chosen.items()})
     for reason, count in stars.dropped.items():
         say(f"note: rows left out because {reason}: {count}.")
-    checkpoint = output.with_name(output.name + ".checkpoint")
     with progress_bar("training", settings.num_epochs, "epochs", quiet=quiet) as progress:
         result = train(stars, settings, callback=lambda _: progress(1), checkpoint=checkpoint, resume=resume)
     provenance = {
@@ -72,13 +81,17 @@ def train_command(
         },
         "command": f"albireo train {input_path.name} -o {output.name}"
         + (f" --config {config.name}" if config else "")
-        + "".join(f" --{name.replace('_', '-')} {value}" for name, value in given.items()),
+        + "".join(f" --{name.replace('_', '-')} {value}" for name, value in (given | chosen).items()),
     }
     model = dataclasses.replace(result.model, metadata={**provenance, **result.model.metadata})
     save_model(model, output)
     checkpoint.unlink(missing_ok=True)
     then = f"albireo evaluate {output} {input_path} --held-out, then albireo infer STARS -o run --model {output}"
     tell(f"{output}: {describe(model.metadata)}", quiet=quiet, then=then)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
 
 
 def describe(metadata: dict[str, Any] | None) -> str:
@@ -100,10 +113,11 @@ def zero_points_command(
     star: Annotated[str, typer.Option(help="Column that is the same in all rows of a star.", metavar="COLUMN")] = (
         "source_id"
     ),
+    labels: Labels = "",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace TABLE if it is there.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Bring teff, logg and feh of several surveys onto the scale of one, by the stars they have in common.
+    """Bring the labels of several surveys onto the scale of one, by the stars they have in common.
 
     INPUT has a row for every star and survey, with a column `survey`. Prints what is added to each survey's labels.
     """
@@ -112,7 +126,7 @@ def zero_points_command(
     from albireo.training import zero_points
 
     table = read_table(input_path)
-    points = zero_points(table, reference, star=star)
+    points = zero_points(table, reference, star=star, **({"labels": _names(labels)} if labels else {}))
     write_table(points.apply(table), output)
     told = f"{output}: {len(table)} rows on the scale of {reference}"
     tell(*_lines(points), told, quiet=quiet, then=f"albireo train {output} -o my_model.safetensors")

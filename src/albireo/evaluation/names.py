@@ -6,7 +6,7 @@ from albireo.bands import in_order
 from albireo.errors import UserError
 from albireo.figures import axis_label
 
-_LABEL_UNITS = {"teff": "K", "logg": "dex", "feh": "dex"}
+_LABEL_UNITS = {"teff": "K", "logg": "dex", "feh": "dex", "alpha_fe": "dex"}
 
 
 def label_text(label: str) -> str:

@@ -21,6 +21,7 @@ _SYMBOLS = {
     "teff": r"$T_\mathrm{eff}$",
     "logg": r"$\log g$",
     "feh": "[Fe/H]",
+    "alpha_fe": "[α/Fe]",
     "distance_modulus": "distance modulus",
 }
 

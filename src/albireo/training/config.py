@@ -162,7 +162,10 @@ class TrainingConfig:
         unknown = sorted(given.keys() - fields.keys())
         if unknown:
             raise UserError(f"{where} has the unknown key {unknown[0]!r}; known are {', '.join(sorted(fields))}.")
-        return dataclasses.replace(preset, **{k: _as_kind(k, v, fields[k], where) for k, v in given.items()})
+        values = {k: _as_kind(k, v, fields[k], where) for k, v in given.items()}
+        if "bandwidth" in values:  # of one more label, mostly: those of the usual ones stay
+            values["bandwidth"] = {**preset.bandwidth, **values["bandwidth"]}
+        return dataclasses.replace(preset, **values)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a model's metadata."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,10 +94,15 @@ class TrainingSet:
             UserError: the table as a whole makes no sense, a band is missing, or no star is left.
         """
         catalog = Catalog.from_table(table, bands=bands or DEFAULT_BANDS, labels=labels)
-        missing = [band for band in bands or () if band not in catalog.bands]
-        if missing:
-            raise UserError(f"the table has no band {missing[0]!r} with errors; add its columns, or leave it out.")
-        return cls.from_catalog(catalog)
+        return cls.from_catalog(_with_all(catalog, bands or ()))
+
+    @classmethod
+    def read(
+        cls, path: str | Path, *, bands: Sequence[str] | None = None, labels: Sequence[str] = DEFAULT_LABELS
+    ) -> "TrainingSet":
+        """Take the stars from a FITS, Parquet, ECSV, CSV or VOTable file, as `from_table` does from a table."""
+        catalog = Catalog.read(path, bands=bands or DEFAULT_BANDS, labels=labels)
+        return cls.from_catalog(_with_all(catalog, bands or ()))
 
     @classmethod
     def from_catalog(cls, catalog: Catalog) -> "TrainingSet":
@@ -105,6 +111,9 @@ class TrainingSet:
         Raises:
             UserError: no star can be used.
         """
+        for label, values in zip(catalog.labels, catalog.theta.T, strict=True):
+            if not np.isfinite(values).any():
+                raise UserError(f"no star has the label {label!r}; add its column, or choose labels that there are.")
         observed = catalog.mag_err <= MAX_MAG_ERR
         has_parallax = np.isfinite(catalog.parallax)
         everything = cls(
@@ -173,6 +182,18 @@ PER_STAR = (
     "reddening_err",
     "row",
 )
+
+
+def _with_all(catalog, bands):
+    """The catalogue, if it has all these bands, and every band and label once."""
+    missing = [band for band in bands if band not in catalog.bands]
+    if missing:
+        raise UserError(f"the table has no band {missing[0]!r} with errors; add its columns, or leave it out.")
+    for names in (catalog.bands, catalog.labels):
+        twice = [name for i, name in enumerate(names) if name in names[:i]]
+        if twice:
+            raise UserError(f"{twice[0]!r} is named twice among the bands or labels; name it once.")
+    return catalog
 
 
 def _words(catalog, column):

@@ -95,15 +95,15 @@ def train(
     stars = stars_of(training_set, config.min_parallax_snr, config.parallax_prior_slope)
     stars = stars._replace(mag_err=np.hypot(measured_err, config.error_floor))
     blank = _blank_model(training_set, split, config)
-    state = _start(blank, training_set, config)
+    state = start = _start(blank, training_set, config)
     if checkpoint is not None and resume and Path(checkpoint).exists():
-        state = load_checkpoint(checkpoint, state, training_set, config)
+        state = load_checkpoint(checkpoint, start, training_set, config)
     while state.iteration < config.iterations:
         state = _iterate(state, blank, stars, training_set.row, split, config, callback)
         if checkpoint is not None:
             save_checkpoint(checkpoint, state, training_set, config)
     _, excluded = _look(state, blank, stars, config)
-    weights, history = state.average, state.history
+    weights, history = _mean_weights(state, start, config), state.history
     if config.refine_epochs:
         resampling = _resampling(stars, config)
         weights, more = refine(blank, weights, stars, training_set.row, resampling, split, config, callback)
@@ -150,6 +150,12 @@ def _start(blank, training_set, config):
         np.repeat(a[None], len(networks), axis=0) for a in (training_set.reddening, training_set.reddening_err)
     )
     return State(0, weights, weights, _optimiser(config).init(weights), reddening, err, ())
+
+
+def _mean_weights(state, start, config):
+    """The running mean of the weights, less what it still holds of those it started from after few steps."""
+    left = config.average ** int(state.optimiser.count)
+    return jax.tree.map(lambda mean, first: (mean - left * first) / (1 - left), state.average, start.weights)
 
 
 def _resampling(stars, config):
