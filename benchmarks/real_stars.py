@@ -77,7 +77,7 @@ def _print_certificate(posterior) -> None:
     if "importance" in engine:
         kish, k_hat = np.asarray(stats["ess_kish"]), np.asarray(stats["k_hat"])
         print(f"  k_hat < 0.7: {np.mean(k_hat < 0.7):.1%}")
-        print(f"  Kish ESS > 400: {np.mean(kish > 400):.1%}   median {np.median(kish):.0f}")
+        print(f"  Kish ESS > 400: {np.mean(kish > 400):.1%}   median {np.nanmedian(kish):.0f}")
     shares = {flag.name: np.mean(posterior.flags & int(flag) > 0) for flag in Flag}
     print("  flags:", ", ".join(f"{name} {share:.1%}" for name, share in shares.items() if share))
 

@@ -49,7 +49,7 @@ def test_the_diagram_shows_the_stars_with_a_parallax_at_their_absolute_magnitude
 def test_the_lines_of_the_residuals_are_percentiles_of_the_scores(four_labels):
     figure = FIGURES["residuals"](*four_labels)
     labels = [axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()]
-    assert labels == [r"$T_\mathrm{eff}$ [K]", r"$\log g$ [dex]", "[Fe/H] [dex]", "alpha fe", "reddening [mag]"]
+    assert labels == [r"$T_\mathrm{eff}$ [K]", r"$\log g$ [dex]", "[Fe/H] [dex]", "[α/Fe] [dex]", "reddening [mag]"]
     low, middle, high = (np.asarray(line.get_ydata()) for line in figure.axes[0].lines[:3])
     assert (low < middle).all()
     assert (middle < high).all()
