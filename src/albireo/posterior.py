@@ -196,8 +196,8 @@ class Posterior:
     def to_arviz(self, *, posterior_predictive: bool = False) -> Any:
         """What the installed ArviZ works on: an `xarray.DataTree` (ArviZ ≥ 1) or an `InferenceData` (ArviZ 0.x).
 
-        Bands that no star was looked for in are left out. `az.loo` and `az.compare` need a single variable without gaps,
-        so `log_likelihood` here has that of the magnitudes alone, over `measurement`, each with its star and band.
+        Bands in which no star was looked for are left out. `az.loo` and `az.compare` need a single variable without
+        gaps, so `log_likelihood` here has that of the magnitudes alone, over `measurement`, each with star and band.
 
         Args:
             posterior_predictive: add the group of that name.
