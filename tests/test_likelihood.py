@@ -36,9 +36,9 @@ def log_marginal(model, prior, star, theta):
     return likelihood.log_marginal(model, prior, star, sightline(prior, star.position), theta)
 
 
-def brute_force(model, prior, star, theta, mu, reddening):
+def brute_force(model, prior, star, theta, mu, reddening, width=0.6):
     """The posterior on a grid of (μ, E), with the trapezoid rule's half weight at E = 0."""
-    mu = np.linspace(mu - 0.6, mu + 0.6, GRID_MU)
+    mu = np.linspace(mu - width, mu + width, GRID_MU)
     reddening = np.linspace(0, reddening + 0.5, GRID_REDDENING)
     log_p = np.asarray(
         log_posterior_grid(

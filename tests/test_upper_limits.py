@@ -12,6 +12,7 @@ from scipy import stats
 from scipy.special import logsumexp
 
 from albireo import NUTS, Catalog, Importance, Posterior, UserError, figures, infer, likelihood
+from albireo.flags import Flag
 from albireo.inference import in_double
 from albireo.priors import sightline
 from albireo.upper_limits import LIMIT_ERR
@@ -19,6 +20,7 @@ from stars import SUN, TRUTHS, one, simulate, stars_of
 from test_likelihood import brute_force, log_marginal
 
 BLUE, RED = "ps1_g", "wise_w2"
+INFRARED = ("2mass_h", "2mass_ks")
 
 
 def not_found(catalog: Catalog, depth: dict[str, float]) -> Catalog:
@@ -69,6 +71,18 @@ def test_the_integral_over_distance_and_reddening_holds(model, milky_way, depth)
     for number, (theta, mu, reddening) in enumerate(TRUTHS):
         star, theta = one(stars, number), jnp.array(theta)
         expected = brute_force(model, milky_way, star, theta, mu, reddening)[-1]
+        assert log_marginal(model, milky_way, star, theta) == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize(("found", "mag_err", "deeper"), [(("wise_w1", "wise_w2"), 0.1, 0.0), (INFRARED, 0.05, 1.0)])
+def test_the_integral_holds_where_reddening_is_uncertain(model, milky_way, found, mag_err, deeper):
+    """Stars of the infrared: the scatter that bands share leaves E uncertain, and the limit says most of it."""
+    catalog = not_found(only(simulate(model, mag_err=mag_err), *found, BLUE), {BLUE: deeper})
+    stars = stars_of(catalog, scatter=model.scatter)
+    for number, (theta, mu, reddening) in enumerate(TRUTHS):
+        star, theta = one(stars, number), jnp.array(theta)
+        at = theta, mu, reddening + 1.5  # the grid reaches 0.5 beyond
+        expected = brute_force(model, milky_way, star, *at, width=2.5)[-1]
         assert log_marginal(model, milky_way, star, theta) == pytest.approx(expected, abs=0.02)
 
 
@@ -174,6 +188,19 @@ def test_limits_and_outliers_go_together(model, milky_way, limited):
     assert np.all(np.nan_to_num(allowing.tree["sample_stats"]["outlier_probability"]) < 0.5)
 
 
+def test_a_limit_that_contradicts_the_magnitudes_is_a_poor_fit(model, milky_way, limited, sampled):
+    impossible = replace(limited, mag_limit=limited.mag_limit + 5)
+    posterior = infer(impossible, model=model, prior=milky_way, sampler=Importance(num_samples=4000, escalate=False))
+    np.testing.assert_array_equal(posterior.flags & int(Flag.POOR_FIT) > 0, limited.has_limit)
+    assert not np.any(sampled.flags & int(Flag.POOR_FIT))
+
+
+def test_arviz_is_given_limits_in_bands_without_magnitudes(sampled):
+    groups = sampled.to_arviz()
+    limits = groups["constant_data"]["magnitude_limit"].sel(band=BLUE)
+    np.testing.assert_array_equal(np.isfinite(limits), [False, False, True, True])
+
+
 def table_of(**columns):
     return Table({"gaia_g": [12.0, np.nan, 13.0], "gaia_g_err": [0.01, np.nan, 0.01]} | columns)
 
@@ -188,6 +215,14 @@ def test_limits_are_read_where_a_star_was_not_found():
     np.testing.assert_array_equal(again.mag_limit, catalog.mag_limit)
     assert not catalog.without("2mass_j").has_limit.any()
     assert catalog.select_bands(["wise_w1", "2mass_j"]).mag_limit[2, 1] == 16.5
+
+
+@pytest.mark.parametrize("unusable", [{"2mass_j_err": [0.01, 0.01, np.nan]}, {"2mass_j": [11.0, 11.0, 70.0]}])
+def test_a_star_with_an_unusable_magnitude_was_found(unusable):
+    columns = {"2mass_j": [11.0, 11.0, 11.0], "2mass_j_err": 3 * [0.01], "2mass_j_limit": 3 * [16.0]}
+    catalog = Catalog.from_table(table_of(**(columns | unusable)))
+    assert np.isnan(catalog.mag[2, 1])
+    assert not catalog.has_limit.any()
 
 
 @pytest.mark.parametrize("sentinel", [np.nan, -9999.0, 99.0])

@@ -264,9 +264,9 @@ def _photometry(columns: Columns, bands: Sequence[str]):
     for band in set(bands) - set(found) if columns.strict else ():
         if columns.find(f"{band}_limit"):
             warnings.warn(f"column {band}_limit is not used: there is no column {band}, empty or not.", stacklevel=4)
-    mag, mag_err, bad = zip(*(_magnitudes(columns, band) for band in used), strict=True)
+    mag, mag_err, given, bad = zip(*(_magnitudes(columns, band) for band in used), strict=True)
     limit, bad_limit = zip(*(_limits(columns, band) for band in used), strict=True)
-    limit = np.where(np.isfinite(mag), np.nan, limit)  # a star that was found has none
+    limit = np.where(given, np.nan, limit)  # a star that was found has none, even where its magnitude is not usable
     if columns.strict:
         _refuse_fluxes(np.concatenate(mag), "the bands")  # a short table has too few values in each
     if columns.strict and not np.isfinite(mag).any():
@@ -275,7 +275,7 @@ def _photometry(columns: Columns, bands: Sequence[str]):
 
 
 def _magnitudes(columns: Columns, band: str):
-    """One band: magnitudes, errors (NaN unless both are valid) and which stars had invalid ones."""
+    """One band: magnitudes, errors (NaN unless both are valid), which stars had any, and which invalid ones."""
     mag, err = columns.floats(band, u.mag), columns.floats(f"{band}_err", u.mag)
     system = columns.magnitude_system(band)
     if band in BANDS and system not in (None, BANDS[band].system):
@@ -286,7 +286,8 @@ def _magnitudes(columns: Columns, band: str):
     mag = without_marks(mag, np.abs(mag))
     outside = impossible_magnitudes(mag, f"column {band}") if columns.strict else _outside_range(mag)
     bad = outside | (~np.isnan(mag) & (np.isinf(err) | (err <= 0)))
-    return _valid(np.where(outside, np.nan, mag), err, bad)
+    valid_mag, valid_err, bad = _valid(np.where(outside, np.nan, mag), err, bad)
+    return valid_mag, valid_err, ~np.isnan(mag), bad
 
 
 def _limits(columns: Columns, band: str):

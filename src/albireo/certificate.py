@@ -25,7 +25,12 @@ _OF_INPUT = (Flag.NOT_SAMPLED, Flag.FEW_BANDS, Flag.BAD_INPUT)
 
 
 def certify(
-    batch: Batch, posterior: xr.Dataset, chi2: Float[np.ndarray, " star"], catalog: Catalog, problem: Problem
+    batch: Batch,
+    posterior: xr.Dataset,
+    chi2: Float[np.ndarray, " star"],
+    not_found: Float[np.ndarray, " star"],
+    catalog: Catalog,
+    problem: Problem,
 ) -> dict[str, np.ndarray]:
     """Statistics and flags of every star.
 
@@ -33,6 +38,7 @@ def certify(
         batch: what the sampler returned.
         posterior: equally weighted draws by name.
         chi2: χ² of the photometry at the best draw.
+        not_found: of the star's upper limits the least probability, at the draw where it is highest; 1 without any.
         catalog: the stars, in the model's bands.
         problem: the model and the prior.
     """
@@ -62,7 +68,8 @@ def certify(
         Flag.NOT_SAMPLED: failed,
         Flag.NOT_CONVERGED: ~converged,
         Flag.SEVERAL_MODES: stats["second_mode"] > 0,
-        Flag.POOR_FIT: is_poor_fit(stats["chi2"], stats["n_bands"], len(model.labels) + 2),
+        Flag.POOR_FIT: is_poor_fit(stats["chi2"], stats["n_bands"], len(model.labels) + 2)
+        | (not_found < flags.MIN_FIT_P_VALUE),
         Flag.OUTSIDE_DOMAIN: _outside_domain(model, theta, catalog),
         Flag.PRIOR_DOMINATED: _prior_dominated(prior_draws, theta),
         Flag.PARALLAX_TENSION: _parallax_tension(posterior, catalog),

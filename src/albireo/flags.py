@@ -42,7 +42,7 @@ DESCRIPTIONS: dict[Flag, str] = {
     Flag.NOT_CONVERGED: f"r_hat above {MAX_R_HAT}, effective sample below {MIN_ESS}, or k_hat above {MAX_K_HAT}",
     Flag.DIVERGENT: f"more than {MAX_DIVERGENT_FRACTION:.0%} of the transitions diverged",
     Flag.SEVERAL_MODES: "the draws of a label fall into two groups, a dwarf and a giant for instance",
-    Flag.POOR_FIT: f"the best draw's chi2 has a p-value below {MIN_FIT_P_VALUE}",
+    Flag.POOR_FIT: f"the best draw's chi2, or an upper limit, has a p-value below {MIN_FIT_P_VALUE}",
     Flag.OUTSIDE_DOMAIN: "the model had few or no training stars with such labels",
     Flag.PRIOR_DOMINATED: f"a label's 68 % interval is more than {MAX_PRIOR_WIDTH_RATIO} times as wide as its prior's",
     Flag.PARALLAX_TENSION: f"the parallax is more than {MAX_PARALLAX_TENSION:.0f} sigma from what the rest predicts",

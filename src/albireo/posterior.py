@@ -20,6 +20,7 @@ from albireo.groups import as_arviz, by_measurement, catalog_of, data_groups, da
 from albireo.likelihood import (
     Star,
     log_likelihood_each_band,
+    log_likelihood_limits,
     log_likelihood_parallax,
     parallax_from_distance_modulus,
     scores,
@@ -74,9 +75,8 @@ class Posterior:
             weighted = dataset(variables | {"log_weight": batch.log_weight}, dims, catalog)
             groups["weighted_posterior"] = weighted.transpose("chain", "draw", "star")
             groups["posterior"] = resample(drawn, batch.log_weight, metadata["seed"], catalog.row)
-        stats = certify(
-            batch, groups["posterior"], _least_chi2(np.asarray(derived["chi2"]), batch.log_weight), catalog, problem
-        )
+        chi2, unlikely = (_least(np.asarray(derived[name]), batch.log_weight) for name in ("chi2", "unlikely"))
+        stats = certify(batch, groups["posterior"], chi2, np.exp(-unlikely), catalog, problem)
         if probability is not None:
             stats |= _name_outliers(probability, catalog)
             stats["flags"] = stats["flags"] | np.where(stats["outlier"] != "", int(flags.Flag.OUTLIER), 0)
@@ -196,8 +196,8 @@ class Posterior:
     def to_arviz(self, *, posterior_predictive: bool = False) -> Any:
         """What the installed ArviZ works on: an `xarray.DataTree` (ArviZ ≥ 1) or an `InferenceData` (ArviZ 0.x).
 
-        Bands that no star was measured in are left out. `az.loo` and `az.compare` need a single variable without gaps,
-        so `log_likelihood` here has that of the magnitudes alone, over `measurement`, each with its star and band.
+        Bands in which no star was looked for are left out. `az.loo` and `az.compare` need a single variable without
+        gaps, so `log_likelihood` here has that of the magnitudes alone, over `measurement`, each with star and band.
 
         Args:
             posterior_predictive: add the group of that name.
@@ -207,7 +207,8 @@ class Posterior:
             groups["posterior_predictive"] = self.posterior_predictive()
         if "log_likelihood" in groups:
             groups["log_likelihood"] = by_measurement(groups["log_likelihood"], groups["observed_data"])
-        measured = np.isfinite(groups["observed_data"]["magnitude"].transpose("star", "band").values).any(axis=0)
+        catalog = catalog_of(self.tree)
+        measured = (np.isfinite(catalog.mag) | np.isfinite(catalog.mag_limit)).any(axis=0)
         groups = {name: group.isel(band=measured, missing_dims="ignore") for name, group in groups.items()}
         return as_arviz(groups, self.tree.attrs)
 
@@ -418,22 +419,24 @@ def _name_outliers(probability: Float[np.ndarray, "star band"], catalog: Catalog
 
 @eqx.filter_jit
 def _derive(problem: Problem, stars: Star, draws: Draws) -> dict[str, Array]:
-    """Extinction in the reference band and χ² of the photometry at every draw."""
+    """At every draw extinction in the reference band, χ² of the magnitudes, and −log Φ of the unlikeliest limit."""
 
     def one(args):
         star, draws = args
         extinction = draws.reddening * problem.model.extinction_vector(draws.theta)[..., 0]
         score, _ = jax.vmap(jax.vmap(lambda *draw: scores(problem.model, star, *draw)))(*draws)
-        return {"extinction": extinction, "chi2": jnp.sum(score**2, axis=-1)}
+        derived = {"extinction": extinction, "chi2": jnp.sum(score**2, axis=-1)}
+        not_found = jax.vmap(jax.vmap(lambda *draw: log_likelihood_limits(problem.model, star, *draw)))(*draws)
+        return derived | {"unlikely": -jnp.min(not_found, axis=-1)}
 
     return jax.lax.map(one, (stars, jax.tree.map(jnp.asarray, draws)), batch_size=16)
 
 
-def _least_chi2(chi2: Float[np.ndarray, "star chain draw"], log_weight: Float[np.ndarray, "star chain draw"] | None):
-    """The best draw's χ², among those that weigh more than a thousandth of the average."""
+def _least(values: Float[np.ndarray, "star chain draw"], log_weight: Float[np.ndarray, "star chain draw"] | None):
+    """The best draw's χ² or the like, among those that weigh more than a thousandth of the average."""
     if log_weight is not None:
-        chi2 = np.where(log_weight > -np.log(1000 * log_weight[0].size), chi2, np.inf)
-    least = chi2.min(axis=(1, 2))
+        values = np.where(log_weight > -np.log(1000 * log_weight[0].size), values, np.inf)
+    least = values.min(axis=(1, 2))
     return np.where(np.isfinite(least), least, np.nan)
 
 
