@@ -124,7 +124,7 @@ def test_gradients_are_those_of_finite_differences(model, milky_way):
 @pytest.fixture(scope="module")
 def limited(model):
     """A dwarf and a giant found in two bands, each twice: as it is, and not found in a third."""
-    catalog = only(simulate(model)[:2], "2mass_j", "2mass_ks", BLUE).without("parallax")
+    catalog = only(simulate(model)[:2], "2mass_j", "2mass_ks", BLUE)
     table = catalog[np.array([0, 1, 0, 1])].to_table()
     limit = np.asarray(table[BLUE]) + 0.5
     table[f"{BLUE}_limit"] = np.where([False, False, True, True], limit, np.nan)
@@ -149,11 +149,13 @@ def test_a_limit_weighs_draws_by_the_probability_of_not_finding_them(model, samp
     with_limits = jax.tree.map(lambda a: a[2:], stars)
     weight = jax.vmap(jax.vmap(probability, in_axes=(None, 0, 0, 0)))(with_limits, *free)
     assert np.all(np.mean(weight, axis=1) < 0.8)
-    group, num = sampled.tree["posterior"], np.sum(weight, axis=1) ** 2 / np.sum(weight**2, axis=1)
+    group, kish = sampled.tree["posterior"], np.asarray(sampled.tree["sample_stats"]["ess_kish"])
+    share = np.sum(weight, axis=1) ** 2 / np.sum(weight**2, axis=1) / weight.shape[1]  # of draws that these leave
+    error = np.sqrt(1 / (share * kish[:2]) + 1 / kish[2:])
     for name in ("teff", "logg", "distance_modulus", "reddening"):
         x = group[name].values[0]
         expected = np.average(x[:, :2], axis=0, weights=weight.T)
-        assert np.all(np.abs(x[:, 2:].mean(axis=0) - expected) < 4 * x[:, 2:].std(axis=0) / np.sqrt(num)), name
+        assert np.all(np.abs(x[:, 2:].mean(axis=0) - expected) < 4 * error * x[:, 2:].std(axis=0)), name
 
 
 def test_a_star_without_a_limit_is_what_it_is_beside_stars_with_one(model, milky_way, limited, sampled):
