@@ -355,7 +355,7 @@ def _mode_and_width(prior: Prior, star: Star, sky, quadratic: Quadratic, num_new
     component is taken that is heaviest where photometry alone puts the star. The integral does not depend on where its
     nodes stand, so no gradient is taken through them.
     """
-    quadratic = jax.lax.stop_gradient(quadratic)
+    quadratic = jax.lax.stop_gradient(quadratic)._replace(limits=None)
     k = jnp.argmax(_condition_on_mu(quadratic, prior, sky, quadratic.mu).log_weight)
 
     def step(mu, _):
