@@ -91,6 +91,18 @@ class IsochroneStars(StarsPrior):
         log_feh = -0.5 * z**2 - jnp.log(metallicity.std) - 0.5 * np.log(2 * np.pi)
         return log_shape + log_feh - _beyond(jnp.log10(positive), LOG_TEFF) - _beyond(logg, LOGG)
 
+    def mean_feh(
+        self, theta: Float[Array, " label"], log_share: Float[Array, " component"], metallicity: Metallicity
+    ) -> Float[Array, ""]:
+        """Mean [Fe/H] of stars of this teff and logg, of all components in these shares."""
+        j, in_log_teff = spline(jnp.log10(jnp.maximum(theta[0], 1.0)), LOG_TEFF)
+        k, in_logg = spline(theta[1], LOGG)
+        nodes = jax.lax.dynamic_slice(self.weight, (0, j, k, 0), (len(self.weight), 4, 4, log_share.size))
+        feh = jnp.asarray(FEH.first + FEH.step * np.arange(-1, FEH.num + 1), theta.dtype)
+        log_p = log_share - 0.5 * ((feh[:, None] - metallicity.mean) / metallicity.std) ** 2 - jnp.log(metallicity.std)
+        number = jnp.einsum("ftgc,t,g,fc->f", nodes, in_log_teff, in_logg, jnp.exp(log_p))
+        return number @ feh / jnp.sum(number)
+
     def sample(self, key: PRNGKeyArray, component: Array, metallicity: Metallicity) -> Float[Array, "sample label"]:
         """A metallicity, a node by its weight there, and a place about the node by its B-spline."""
         key_feh, key_node, key_cell, *keys = jax.random.split(key, 5)

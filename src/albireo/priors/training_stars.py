@@ -22,6 +22,7 @@ _MAGNITUDE = Axis(-10.0, 0.25, 121)
 _NUM_POINTS = 1 << 16
 _NUM_BALANCE = 30
 _NUM_EM = 12
+_DOUBTED = 2.0
 _MOST_TILT = 1.5  # of a Gaussian, in its own widths
 
 
@@ -163,7 +164,12 @@ def _fit(
     def at(theta):
         log_q, each = density.log_prob(theta), start.log_components(theta)
         log_proposal = jnp.logaddexp(log_q, logsumexp(each)) - np.log(2)
-        log_iso = jnp.zeros(log_share.size) if isochrones is None else isochrones.log_prob(theta, near)
+        log_iso = jnp.zeros(log_share.size)
+        if isochrones is not None:
+            offset = _mean_feh(start, theta) - isochrones.mean_feh(theta, log_share, near)
+            log_iso = isochrones.log_prob(theta.at[-1].add(-offset), near)
+            z = jnp.min(jnp.abs(theta[-1] - offset - near.mean) / near.std)
+            log_q -= 0.5 * jnp.maximum(z**2 - _DOUBTED**2, 0)
         return log_q - log_proposal, log_seen_at(theta), log_iso, jax.nn.softmax(each)
 
     log_ratio, log_seen_each, log_iso, responsibility = jax.lax.map(at, theta, batch_size=4096)
@@ -189,6 +195,16 @@ def _log_seen_table(model, anywhere, limits, theta) -> Float[Array, "magnitude c
     faint = jnp.quantile(jax.lax.map(lambda t: model.absolute_magnitudes(t)[0], theta, batch_size=4096), 0.99)
     magnitudes = jnp.minimum(jnp.asarray(_MAGNITUDE.nodes, jnp.float32), faint)
     return jax.vmap(lambda magnitude: log_seen(anywhere, magnitude, extinction, limits[0], limits[1]))(magnitudes)
+
+
+def _mean_feh(mixture: GaussianMixture, theta: Float[Array, " label"]) -> Float[Array, ""]:
+    """Mean of the last label given all others."""
+    others = GaussianMixture(
+        mixture.log_weight, mixture.mean[:, :-1], mixture.cholesky[:, :-1, :-1], mixture.whitener[:, :-1, :-1]
+    )
+    z = jnp.einsum("kij,kj->ki", others.whitener, theta[:-1] - others.mean)
+    each = mixture.mean[:, -1] + jnp.einsum("kj,kj->k", mixture.cholesky[:, -1, :-1], z)
+    return jax.nn.softmax(others.log_components(theta[:-1])) @ each
 
 
 def _times(mixture: GaussianMixture, log_f) -> GaussianMixture:
