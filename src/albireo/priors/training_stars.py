@@ -22,7 +22,7 @@ _MAGNITUDE = Axis(-10.0, 0.25, 121)
 _NUM_POINTS = 1 << 16
 _NUM_BALANCE = 30
 _NUM_EM = 12
-_DOUBTED = 2.0
+_DOUBTED = 2.0  # widths of every component in [Fe/H]
 _MOST_TILT = 1.5  # of a Gaussian, in its own widths
 
 
@@ -45,8 +45,10 @@ class TrainingStars(StarsPrior):
 
         p(c | θ) ∝ ν_c b_c p_iso(θ | c),        p(θ | c) = p(θ) p(c | θ) / ν_c
 
-    with the b_c that make each p(θ | c) integrate to one, so that all components together are p(θ): scales of labels
-    that differ from that of the isochrones do not change how many stars of a component there are.
+    with the b_c that make each p(θ | c) integrate to one, so that all components together are p(θ). For p_iso [Fe/H] is
+    moved by the difference between its means at this teff and logg, among the training stars and among isochrones: the
+    labels of cool dwarfs are too poor in metals. Where it is then more than two widths from the mean of every
+    component, p(θ) falls like their Gaussians, for there labels are mostly wrong.
 
     Elsewhere p(θ | c) is multiplied with the ratio of the Gaussians of [Fe/H] there and near the Sun, of equal width:
     an exponential. Each p(θ | c) is the mixture of Gaussians nearest to the above; times an exponential it is one
