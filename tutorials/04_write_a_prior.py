@@ -102,21 +102,19 @@ extends = "milky-way"
 [distance]
 kind = "exponentially-decreasing"
 scale_kpc = 0.133
-
-[stars]
-kind = "isochrones"
-
-[stars.populations.everywhere]
 youngest_gyr = 0.0
 oldest_gyr = 10.0
 alpha_fe = 0.0
 
-[stars.populations.everywhere.feh]
+[distance.feh]
 kind = "gradients"
 mean = 0.0
 std = 0.2
 radial_per_kpc = 0.0
 vertical_per_kpc = 0.0
+
+[stars]
+kind = "isochrones"
 """
 Path("nearby.toml").write_text(nearby)
 

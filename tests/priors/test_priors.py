@@ -89,7 +89,7 @@ def log_prob_on_grid(prior, sky, theta, mu):
 
 def labels_grid():
     """Points in (log teff, logg, feh) that hold nearly all stars, and the volume in (K, dex, dex) of each."""
-    log_teff, logg, feh = np.arange(3.25, 4.3, 0.005), np.arange(-1.2, 6.5, 0.04), np.arange(-4.2, 1.6, 0.08)
+    log_teff, logg, feh = np.arange(3.25, 4.3, 0.005), np.arange(-1.2, 6.5, 0.04), np.arange(-5.4, 1.6, 0.08)
     teff, gravity, metallicity = np.meshgrid(10**log_teff, logg, feh, indexing="ij")
     theta = np.stack([teff, gravity, metallicity], axis=-1).reshape(-1, 3).astype(np.float32)
     return theta, (np.log(10) * 0.005 * 0.04 * 0.08 * teff).ravel()
@@ -245,18 +245,19 @@ kind = "flat"
 kind = "exponential"
 mean_mag = 0.3
 """
-POPULATION = """[stars.populations.everywhere]
-youngest_gyr = 3
+AGES = """youngest_gyr = 3
 oldest_gyr = 9
 alpha_fe = 0.0
-[stars.populations.everywhere.feh]
+"""
+FEH = """[distance.feh]
 kind = "gradients"
 mean = 0.0
 std = 0.2
 radial_per_kpc = 0.0
 vertical_per_kpc = 0.0
 """
-ISOCHRONES = FLAT.replace('"training"\nbrightest_mag = 10\nfaintest_mag = 17\n', '"isochrones"\n' + POPULATION)
+TRAINING = '"training"\nbrightest_mag = 10\nfaintest_mag = 17'
+ISOCHRONES = FLAT.replace(TRAINING, '"isochrones"').replace('"flat"\n', '"flat"\n' + AGES + FEH)
 DISCS = """extends = "milky-way"
 [distance.components.thin-disc]
 """
@@ -273,17 +274,15 @@ DISCS = """extends = "milky-way"
         (FLAT + "colour = 1\n", "unknown key 'dust.colour'"),
         (FLAT.replace('"flat"', '"round"'), "distance.kind must be one of"),
         (FLAT.replace("faintest_mag = 17", "faintest_mag = 9"), "stars.brightest_mag must be less"),
-        (
-            FLAT.replace('"training"\nbrightest_mag = 10\nfaintest_mag = 17', '"isochrones"'),
-            "'stars.populations' is missing",
-        ),
+        (FLAT.replace(TRAINING, '"isochrones"'), "'distance.youngest_gyr' is missing"),
         (FLAT.replace('"training"', '"theory"'), "stars.kind must be one of"),
-        (FLAT + POPULATION, "unknown key 'stars.populations'"),
+        (FLAT.replace('"flat"\n', '"flat"\n' + AGES), "unknown key 'distance.youngest_gyr'"),
         (ISOCHRONES.replace("oldest_gyr = 9", "oldest_gyr = 2"), "ages must rise"),
-        (ISOCHRONES.replace(".everywhere", ".disc"), "'stars.populations.everywhere' is missing"),
-        (ISOCHRONES.replace('"gradients"', '"steps"'), "stars.populations.everywhere.feh.kind must be one of"),
+        (ISOCHRONES.replace("[distance.feh]", "[distance.metals]"), "'distance.feh' is missing"),
+        (ISOCHRONES.replace('"gradients"', '"steps"'), "distance.feh.kind must be one of"),
         (ISOCHRONES.replace("std = 0.2", "std = -0.2"), "feh.std must be greater than 0"),
-        (ISOCHRONES + POPULATION.replace(".everywhere", ".bar"), "unknown key 'stars.populations.bar'"),
+        (ISOCHRONES + "[stars.populations]\n", "unknown key 'stars.populations'"),
+        (DISCS + 'kind = "disc"\nfraction = 1\nscale_length_kpc = 2\nscale_height_kpc = 0.3', "thin-disc has no ages"),
         (DISCS + "scale_length_kpc = -1", "components.thin-disc.scale_length_kpc must be greater than 0"),
         (DISCS + "fraction = 0", "components.thin-disc.fraction must be greater than 0"),
         (DISCS + 'kind = "cube"', "components.thin-disc.fraction' is missing"),

@@ -92,6 +92,63 @@ class GaussianMixture(eqx.Module):
         return self.mean[k] + jnp.einsum("nij,nj->ni", self.cholesky[k], z)
 
 
+def fit_weighted(
+    x: Float[Array, "point label"],
+    weight: Float[Array, " point"],
+    responsibility: Float[Array, "point component"],
+    num_steps: int,
+) -> GaussianMixture:
+    """The mixture after so many steps of expectation maximisation with weighted points, inside `jax.jit`.
+
+    In coordinates in which the points have unit covariance, so that the logarithms of all components are one matrix
+    product of the points and their squares, and the moments another.
+
+    Args:
+        x: the points.
+        weight: theirs, which sum to one.
+        responsibility: to which share each point belongs to each component at first.
+        num_steps: how many.
+    """
+    center, dim = weight @ x, x.shape[1]
+    covariance = ((x - center).T * weight) @ (x - center)
+    cholesky = jnp.linalg.cholesky(covariance + 1e-5 * jnp.diag(jnp.diagonal(covariance)))
+    whitener = _inverse(cholesky)
+    z = (x - center) @ whitener.T
+    features = jnp.concatenate([jnp.ones_like(z[:, :1]), z, (z[:, :, None] * z[:, None]).reshape(len(z), -1)], axis=1)
+
+    def maximise(responsibility):
+        moments = (responsibility * weight[:, None]).T @ features
+        total = moments[:, 0] + 1e-6
+        mean = moments[:, 1 : 1 + dim] / total[:, None]
+        square = moments[:, 1 + dim :].reshape(-1, dim, dim) / total[:, None, None]
+        # Every component is at least a tenth as wide as the whole in each direction.
+        cov = square - mean[:, :, None] * mean[:, None] + MIN_VARIANCE * jnp.eye(dim, dtype=x.dtype)
+        factor = jnp.linalg.cholesky(cov)
+        return GaussianMixture(jnp.log(total / jnp.sum(total)), mean, factor, jax.vmap(_inverse)(factor))
+
+    def step(responsibility, _):
+        return jax.nn.softmax(features @ _coefficients(maximise(responsibility)), axis=1), None
+
+    responsibility, _ = jax.lax.scan(step, responsibility, None, length=num_steps)
+    fit = maximise(responsibility)
+    return GaussianMixture(
+        fit.log_weight, center + fit.mean @ cholesky.T, cholesky @ fit.cholesky, fit.whitener @ whitener
+    )
+
+
+def _coefficients(mixture: GaussianMixture) -> Float[Array, "feature component"]:
+    """Of 1, z and z zᵀ in the logarithms of the components, but for a constant that all have."""
+    precision = jnp.swapaxes(mixture.whitener, 1, 2) @ mixture.whitener
+    linear = jnp.einsum("kij,kj->ki", precision, mixture.mean)
+    log_det = jnp.sum(jnp.log(jnp.diagonal(mixture.whitener, axis1=1, axis2=2)), axis=1)
+    constant = mixture.log_weight + log_det - 0.5 * jnp.sum(linear * mixture.mean, axis=1)
+    return jnp.concatenate([constant[:, None], linear, -0.5 * precision.reshape(len(linear), -1)], axis=1).T
+
+
+def _inverse(cholesky: Float[Array, "label label"]) -> Float[Array, "label label"]:
+    return jax.scipy.linalg.solve_triangular(cholesky, jnp.eye(len(cholesky), dtype=cholesky.dtype), lower=True)
+
+
 def _deconvolve(points, error_cholesky, weight, mean, covariance):
     """Weights, means and covariances of Gaussians under which the noisy points are most likely, from a start."""
     with jax.enable_x64(True):

@@ -33,7 +33,8 @@ from albireo.priors.isochrones import AGE_EDGES
 from albireo.priors.lines_of_sight import Sightline, average_over_sky
 from albireo.priors.metallicity import DeclineWithHeight, Gradients, MetallicityLaw
 from albireo.priors.section import Section
-from albireo.priors.stars import IsochroneStars, Population, TrainingStars
+from albireo.priors.stars import IsochroneStars, Population
+from albireo.priors.training_stars import TrainingStars
 
 
 def build_prior(values: dict[str, Any], path: Path, model: StellarModel) -> GalacticPrior:
@@ -45,29 +46,34 @@ def build_prior(values: dict[str, Any], path: Path, model: StellarModel) -> Gala
     top = Section(values, "", path)
     description = top.text("description")
     stars = top.section("stars")
-    stars_kind = stars.choice("kind", ("isochrones", "training"))
-    populations = _Populations(stars if stars_kind == "isochrones" else None)
+    isochrones = stars.choice("kind", ("isochrones", "training")) == "isochrones"
+    populations = _Populations(needed=isochrones)
     distance, dust = _as_arrays(
         (_build_distance(top.section("distance"), populations), top.section("dust").build(DUSTS))
     )
     top.done()
     anywhere = average_over_sky(distance, dust)
-    built = _isochrones(stars, model, populations) if stars_kind == "isochrones" else _training(stars, model, anywhere)
+    ages = list(populations.of.values())
+    built = IsochroneStars.build(model, ages) if isochrones else _training(stars, model, anywhere, ages)
+    stars.done()
     return GalacticPrior(built, distance, dust, anywhere, path.stem, description)
 
 
-class _Populations:
-    """The stars of every component, where they come from isochrones: asked for by name, each once."""
+_POPULATION = {"youngest_gyr", "oldest_gyr", "alpha_fe", "feh"}  # the keys of ages and metallicities
+_SAME_METALLICITY = Gradients(std=1.0, mean=0.0, radial=0.0, vertical=0.0)  # where nobody asks for it
 
-    def __init__(self, stars: Section | None) -> None:
-        self.section = stars.section("populations") if stars else None
+
+class _Populations:
+    """Ages and metallicities: isochrones need them; training stars are shared out by them where they are given."""
+
+    def __init__(self, *, needed: bool) -> None:
+        self.needed = needed
         self.of: dict[str, Population] = {}
 
-    def metallicity(self, name: str) -> MetallicityLaw:
-        """Take the population of a component; without isochrones nobody asks for its metallicity."""
-        if self.section is None:
-            return Gradients(std=1.0, mean=0.0, radial=0.0, vertical=0.0)
-        part = self.section.section(name)
+    def metallicity(self, part: Section, name: str) -> MetallicityLaw:
+        """Take those of a component."""
+        if not self.needed and _POPULATION.isdisjoint(part.values):
+            return _SAME_METALLICITY
         low, high = part.number("youngest_gyr", positive=False), part.number("oldest_gyr")
         if not AGE_EDGES[0] <= low < high <= AGE_EDGES[-1]:
             raise UserError(
@@ -75,9 +81,7 @@ class _Populations:
                 f"{AGE_EDGES[0]:g} and {AGE_EDGES[-1]:g}; got {low:g} and {high:g}."
             )
         self.of[name] = Population((low, high), part.number("alpha_fe", positive=False))
-        law = part.section("feh").build(_METALLICITIES)
-        part.done()
-        return law
+        return part.section("feh").build(_METALLICITIES)
 
 
 def _as_arrays(tree: Any) -> Any:
@@ -85,20 +89,19 @@ def _as_arrays(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, tree)
 
 
-def _training(section: Section, model: StellarModel, anywhere: Sightline) -> TrainingStars:
+def _training(
+    section: Section, model: StellarModel, anywhere: Sightline, populations: list[Population]
+) -> TrainingStars:
     brightest = section.number("brightest_mag", positive=False)
     faintest = section.number("faintest_mag", positive=False)
-    section.done()
     if brightest >= faintest:
         raise UserError(f"{section.path}: stars.brightest_mag must be less than stars.faintest_mag; mend them.")
-    return TrainingStars.build(model, anywhere, brightest=brightest, faintest=faintest)
+    return TrainingStars.build(model, anywhere, populations, brightest=brightest, faintest=faintest)
 
 
-def _isochrones(section: Section, model: StellarModel, populations: _Populations) -> IsochroneStars:
-    assert populations.section is not None
-    populations.section.done()
-    section.done()
-    return IsochroneStars.build(model, list(populations.of.values()))
+def _alone(section: Section, populations: _Populations) -> MetallicityLaw:
+    """Of a single component: training stars need not be shared out, so that they take no ages and metallicities."""
+    return populations.metallicity(section, *SameEverywhere.names) if populations.needed else _SAME_METALLICITY
 
 
 def _build_distance(section: Section, populations: _Populations) -> DistancePrior:
@@ -106,7 +109,7 @@ def _build_distance(section: Section, populations: _Populations) -> DistancePrio
     if kind == "galaxy":
         distance = _galaxy(section, populations)
     else:
-        distance = _SAME_EVERYWHERE[kind](section, populations.metallicity(*SameEverywhere.names))
+        distance = _SAME_EVERYWHERE[kind](section, _alone(section, populations))
     section.done()
     return distance
 
@@ -171,10 +174,16 @@ def _bar(section: Section) -> Bar:
 def _galaxy(section: Section, populations: _Populations) -> Galaxy:
     components = {}
     for name, part in section.sections("components").items():
-        fraction = part.number("fraction")
-        components[name] = Component(part.build(_DENSITIES), fraction, populations.metallicity(name))
+        fraction, feh = part.number("fraction"), populations.metallicity(part, name)
+        components[name] = Component(part.build(_DENSITIES), fraction, feh)
     if not components:
         raise UserError(f"{section.path}: {section.where}.components is empty; add at least one component.")
+    without = [name for name in components if name not in populations.of]
+    if 0 < len(without) < len(components):
+        raise UserError(
+            f"{section.path}: {section.where}.components.{without[0]} has no ages and metallicities; "
+            "give them to every component or to none."
+        )
     return Galaxy(
         components=tuple(components.values()),
         solar_radius=section.number("solar_radius_kpc"),

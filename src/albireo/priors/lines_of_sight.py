@@ -27,11 +27,13 @@ class Sightline(NamedTuple):
         log_number: log p(component, μ) [mag⁻¹].
         metallicity: of every component.
         reddening: p(E | μ), a mixture over zones of the sky.
+        log_norm: what log p(θ | component) is to be diminished by, 0 until the stars tell.
     """
 
     log_number: Float[Array, "grid component"]
     metallicity: Metallicity
     reddening: Reddening
+    log_norm: Float[Array, "grid component"]
 
 
 def tabulate(stars: DistancePrior, dust: DustPrior, position: Float[Array, " 2"]) -> Sightline:
@@ -48,15 +50,16 @@ def tabulate(stars: DistancePrior, dust: DustPrior, position: Float[Array, " 2"]
             for values, fill in zip(vars(reddening).values(), (_NOTHING, -1.0, 0.0), strict=True)
         )
     )
-    return Sightline(distance.normalise(log_number), metallicity, padded)
+    return Sightline(distance.normalise(log_number), metallicity, padded, jnp.zeros_like(log_number))
 
 
 def log_seen(
     anywhere: Sightline, magnitude: Float[Array, ""], extinction: Float[Array, ""], brightest: float, faintest: float
-) -> Float[Array, ""]:
-    """Log probability that a star of this absolute magnitude, anywhere on the sky, appears between two magnitudes.
+) -> Float[Array, " component"]:
+    """Log probability that a star, anywhere on the sky, is of each component and appears between two magnitudes.
 
-    m = M + μ + E R, with μ and E from the prior and R the extinction per unit reddening.
+    All stars are taken to have this absolute magnitude: m = M + μ + E R, with μ and E from the prior and R the
+    extinction per unit reddening.
     """
     mu = jnp.asarray(grid(), magnitude.dtype)
 
@@ -65,8 +68,8 @@ def log_seen(
             anywhere.reddening, mu
         )
 
-    number = jax.nn.softmax(logsumexp(anywhere.log_number, axis=1))
-    return jnp.log(jnp.sum(number * (below(faintest) - below(brightest))) + 1e-12)
+    number = jnp.exp(anywhere.log_number - logsumexp(anywhere.log_number))
+    return jnp.log((below(faintest) - below(brightest)) @ number + 1e-30)
 
 
 def _num_zones(dust: DustPrior) -> int:
@@ -112,6 +115,5 @@ def _average(stars: DistancePrior, dust: DustPrior, positions, zone, mu) -> Sigh
         reddening = Reddening(log_weight, linear, jnp.zeros_like(linear))
     else:
         reddening = jax.vmap(lambda mu: dust.reddening_given_distance(mu, positions[0]))(mu)
-    return Sightline(
-        distance.normalise(logsumexp(log_number, axis=0)), Metallicity(mean, jnp.sqrt(variance)), reddening
-    )
+    log_number = distance.normalise(logsumexp(log_number, axis=0))
+    return Sightline(log_number, Metallicity(mean, jnp.sqrt(variance)), reddening, jnp.zeros_like(log_number))

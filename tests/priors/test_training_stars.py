@@ -1,0 +1,129 @@
+"""How the training stars are shared out among the components of the Galaxy."""
+
+from dataclasses import replace
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from albireo.model.mixture import GaussianMixture
+from albireo.priors import load_prior
+from albireo.priors.lines_of_sight import log_seen
+from albireo.priors.metallicity import Metallicity
+from albireo.priors.training_stars import TrainingStars, _mean_feh
+
+NUM_DRAWS = 1 << 15
+LIMITS = {"brightest": 10.7, "faintest": 17.6}  # of the files
+
+
+@pytest.fixture(scope="module")
+def stars(milky_way):
+    return milky_way.stars
+
+
+@pytest.fixture(scope="module")
+def near_the_sun(milky_way):
+    """Draws of every component near the Sun."""
+    draw = eqx.filter_jit(lambda stars, component: stars.sample(jax.random.key(1), component, at(stars, component)))
+    each = [draw(milky_way.stars, jnp.full(NUM_DRAWS, c)) for c in range(len(milky_way.distance.names))]
+    return {name: np.asarray(theta) for name, theta in zip(milky_way.distance.names, each, strict=True)}
+
+
+def at(stars, component, shift=0.0):
+    """The metallicities near the Sun, moved, one for each sample."""
+    return Metallicity(stars.near.mean[component] + shift, stars.near.std[component])
+
+
+@eqx.filter_jit
+def log_probs(stars, theta, shift):
+    there = Metallicity(stars.near.mean + shift, stars.near.std)
+    return jax.vmap(lambda theta: stars.log_prob(theta, there))(theta) - stars.log_norm(there)
+
+
+def test_mixture_is_the_seen_stars_divided_by_the_chance_to_be_seen(model):
+    """Of one component: q/S over the mixture is nearly the same everywhere, for its draws and for training stars."""
+    prior = load_prior("edsd", model)
+    extinction = model.extinction_vector(model.label_median)[0]
+    mixture = jax.tree.map(lambda leaf: leaf[0], prior.stars.mixture)
+
+    @jax.jit
+    def log_ratio(theta):
+        def one(theta):
+            magnitude = model.absolute_magnitudes(theta)[0]
+            seen = log_seen(prior.anywhere, magnitude, extinction, LIMITS["brightest"], LIMITS["faintest"])
+            return magnitude, model.density.log_prob(theta) - seen[0] - mixture.log_prob(theta)
+
+        return jax.lax.map(one, theta, batch_size=512)
+
+    for draws in (mixture.sample(jax.random.key(0), 4000), model.density.sample(jax.random.key(1), 4000)):
+        magnitude, ratio = map(np.asarray, log_ratio(draws))
+        low, high = np.quantile(ratio[magnitude < np.quantile(magnitude, 0.9)], [0.16, 0.84])  # beyond, S is held
+        assert 0.5 * (high - low) < 0.4
+
+
+def test_hot_stars_are_of_the_young_disc(near_the_sun):
+    hot = {name: np.mean(theta[:, 0] > 6800) for name, theta in near_the_sun.items()}
+    assert hot["thick-disc"] < 0.2 * hot["thin-disc"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(lambda theta: (theta[:, 0] > 5000) & (theta[:, 1] > 3.8), id="dwarfs"),
+        pytest.param(lambda theta: (theta[:, 1] > 1) & (theta[:, 1] < 3) & (theta[:, 0] > 4300), id="giants"),
+    ],
+)
+def test_metallicities_are_those_of_the_components(near_the_sun, kind):
+    median = {name: np.median(theta[kind(theta), 2]) for name, theta in near_the_sun.items()}
+    assert median["halo"] < median["thick-disc"] - 0.2 < median["thin-disc"] - 0.4
+    assert median["thin-disc"] == pytest.approx(-0.2, abs=0.15)
+
+
+def test_all_components_together_are_the_training_stars(milky_way, model, near_the_sun):
+    """Near the Sun, by kind of star; but for the hottest, whose S is that of the thin disc alone."""
+    alike = TrainingStars.build(model, milky_way.anywhere, [], **LIMITS)
+    mixture = jax.tree.map(lambda leaf: leaf[0], alike.mixture)
+    expected = np.asarray(mixture.sample(jax.random.key(0), NUM_DRAWS))
+    share = np.asarray(jax.nn.softmax(milky_way.anywhere.log_number[0]))
+    edges = [[0, 4300, 5000, 6000], [-1, 3.5, 4.4, 7]]
+
+    def fractions(theta):
+        return np.histogram2d(theta[:, 0], theta[:, 1], bins=edges)[0] / len(theta)
+
+    together = sum(s * fractions(theta) for s, theta in zip(share, near_the_sun.values(), strict=True))
+    wanted = fractions(expected)
+    np.testing.assert_allclose(together[wanted > 0.003], wanted[wanted > 0.003], rtol=0.25)
+
+
+@pytest.mark.parametrize("shift", [-0.3, 0.0, 0.3])
+def test_elsewhere_it_is_normalised_and_sampled_exactly(stars, shift):
+    """Over draws of p with other metallicities the mean of p_near/p is one, and their ratio is an exponential."""
+    component = jnp.zeros(NUM_DRAWS, int)
+    theta = stars.sample(jax.random.key(2), component, at(stars, component, shift))
+    log_near, log_there = (np.asarray(log_probs(stars, theta, s)[:, 0], float) for s in (0.0, shift))
+    ratio = np.exp(log_near - log_there)
+    assert ratio.mean() == pytest.approx(1, abs=max(1e-6, 4 * ratio.std() / np.sqrt(NUM_DRAWS)))
+    slope = shift / float(stars.near.std[0]) ** 2
+    np.testing.assert_allclose(np.diff(log_there - log_near), slope * np.diff(theta[:, 2]), atol=2e-3)
+
+
+def test_models_of_other_labels_have_the_same_stars_everywhere(model):
+    other = replace(model, labels=("teff", "logg", "mh"))
+    stars = load_prior("milky-way", other).stars
+    theta = jnp.asarray([5000.0, 4.5, -0.3])
+    far = Metallicity(stars.near.mean - 1, stars.near.std)
+    np.testing.assert_allclose(stars.log_norm(far), 0, atol=1e-5)
+    log_p = np.asarray(stars.log_prob(theta, far))
+    np.testing.assert_allclose(log_p, log_p[0], atol=1e-4)
+
+
+def test_mean_of_the_last_label_is_that_of_draws():
+    rng = np.random.default_rng(0)
+    cholesky = np.tril(rng.normal(0, 0.3, (3, 3, 3))) + 0.5 * np.eye(3)
+    mixture = GaussianMixture.from_moments(np.log([0.2, 0.3, 0.5]), rng.normal(size=(3, 3)), cholesky)
+    draws = np.asarray(mixture.sample(jax.random.key(0), 400_000))
+    near = np.hypot(*(draws[:, :2] - 0.2).T) < 0.1
+    expected = float(_mean_feh(mixture, jnp.asarray([0.2, 0.2, 9.0])))
+    assert draws[near, 2].mean() == pytest.approx(expected, abs=4 * draws[near, 2].std() / np.sqrt(near.sum()) + 0.01)
