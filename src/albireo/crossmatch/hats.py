@@ -4,22 +4,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from astropy.table import Table
-from hats.pixel_math.spatial_index import SPATIAL_INDEX_COLUMN, compute_spatial_index
-from lsdb import open_catalog
-from lsdb.catalog import Catalog
-from lsdb.core.crossmatch.abstract_crossmatch_algorithm import AbstractCrossmatchAlgorithm
-from lsdb.core.crossmatch.crossmatch_args import CrossmatchArgs
 
-from albireo.crossmatch.pairs import match_positions
 from albireo.crossmatch.tables import default_radius
 from albireo.errors import UserError
-from albireo.scale.rows import from_arrow
+from albireo.scale.hats import as_table, open_hats
 from albireo.surveys.read import NothingLeft, find_survey, read
+
+if TYPE_CHECKING:
+    from lsdb import Catalog
 
 # What columns of the other catalogue are called that the stars have, too, and that are dropped.
 _OTHER = "_of_other"
@@ -32,7 +30,7 @@ def read_hats(
     without_cuts: Sequence[str] = (),
     without_corrections: Sequence[str] = (),
     error_floors: bool = True,
-) -> Catalog:
+) -> "Catalog":
     """Read a survey's photometry, as `albireo.surveys.read` does a table, when its partitions are asked for.
 
     What the cuts remove is not counted.
@@ -43,18 +41,18 @@ def read_hats(
     described = find_survey(survey)
     if described.labels:
         raise UserError(f"{survey} has labels of few stars; use its table with `albireo read` and `albireo match`.")
-    catalog = open_catalog(folder, columns="all")
+    catalog = open_hats(Path(folder))
     info = catalog.hc_structure.catalog_info
     positions = {"ra": str(info.ra_column), "dec": str(info.dec_column)}
     settings = {"without_cuts": without_cuts, "without_corrections": without_corrections, "error_floors": error_floors}
     first = catalog.to_delayed()[0].compute(scheduler="threads")
     every = [cut.name for cut in described.cuts]
-    meta = _frame(read(_table(first), survey, **settings | {"without_cuts": every}), positions).head(0)
+    meta = _frame(read(as_table(first), survey, **settings | {"without_cuts": every}), positions).head(0)
     _read_partition(first, survey, positions, settings, meta)  # refuses what no partition could be read with
     return catalog.map_partitions(_read_partition, survey, positions, settings, meta, meta=meta)
 
 
-def match_hats(stars: Catalog, other: Catalog, radius: float | None = None) -> Catalog:
+def match_hats(stars: "Catalog", other: "Catalog", radius: float | None = None) -> "Catalog":
     """Add another survey's columns to stars, as `match_tables` does, when the partitions are asked for.
 
     Every star keeps its row, but for those that match a source marked `extended`. A source at the edge of a partition
@@ -66,34 +64,19 @@ def match_hats(stars: Catalog, other: Catalog, radius: float | None = None) -> C
             at the edges of partitions may miss their partners.
         radius: the largest separation [arcsec]; by default 0.4 for 2MASS and WISE, or else 0.2.
     """
+    from albireo.crossmatch.with_motion import WithMotion
+
     radius = default_radius(Table(names=list(other.columns))) if radius is None else radius
     matched = stars.crossmatch(
         other,
         how="left",
-        algorithm=_WithMotion(radius),
+        algorithm=WithMotion(radius),
         suffixes=("", _OTHER),
         suffix_method="overlapping_columns",
         log_changes=False,
     )
     info = other.hc_structure.catalog_info
     return matched.map_partitions(_only_stars, {str(info.ra_column), str(info.dec_column)} - set(stars.columns))
-
-
-class _WithMotion(AbstractCrossmatchAlgorithm):
-    """Pairs of `match_positions` within a partition."""
-
-    extra_columns = pd.DataFrame()
-
-    def __init__(self, radius: float):
-        self.radius = radius
-
-    def perform_crossmatch(self, crossmatch_args: CrossmatchArgs):
-        """Rows of the stars, rows of the sources, and nothing else."""
-        left, right = crossmatch_args.left_catalog_info, crossmatch_args.right_catalog_info
-        stars = _table(crossmatch_args.left_df, {str(left.ra_column): "ra", str(left.dec_column): "dec"})
-        sources = _table(crossmatch_args.right_df, {str(right.ra_column): "ra", str(right.dec_column): "dec"})
-        match = match_positions(stars, sources, self.radius)
-        return match.reference, match.other, pd.DataFrame(index=range(len(match.reference)))
 
 
 def _only_stars(frame, positions: set[str]):
@@ -111,17 +94,15 @@ def _read_partition(frame, survey: str, positions: dict[str, str], settings, met
     if not len(frame):
         return meta
     try:
-        return _frame(read(_table(frame), survey, **settings), positions).astype(meta.dtypes)
+        return _frame(read(as_table(frame), survey, **settings), positions).astype(meta.dtypes)
     except NothingLeft:
         return meta
 
 
-def _table(frame, names: dict[str, str] | None = None) -> Table:
-    return from_arrow(pa.Table.from_pandas(frame.rename(columns=names or {}), preserve_index=False))
-
-
 def _frame(table: Table, positions: dict[str, str]):
     """A partition: the index and Arrow's types, as LSDB has them, and the catalogue's names of positions."""
+    from hats.pixel_math.spatial_index import SPATIAL_INDEX_COLUMN, compute_spatial_index
+
     index = compute_spatial_index(np.asarray(table["ra"], float), np.asarray(table["dec"], float))
     table.rename_columns(list(positions), list(positions.values()))
     arrow = pa.Table.from_pandas(table.to_pandas(), preserve_index=False)

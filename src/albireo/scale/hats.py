@@ -78,7 +78,7 @@ def infer_hats(
         RuntimeError: some partitions failed again and again; all others are done.
     """
     check_output(output, resume=resume)
-    catalog = _open(folder)
+    catalog = open_hats(folder)
     settings = {**settings, "input": _fingerprint(catalog)}
     if (output / "run.json").exists():
         check_manifest(output, settings)
@@ -99,7 +99,12 @@ def infer_hats(
     return len(parts)
 
 
-def _open(folder: Path) -> "HatsCatalog":
+def open_hats(folder: Path) -> "HatsCatalog":
+    """All columns of a catalogue.
+
+    Raises:
+        UserError: there is none, or LSDB is not installed.
+    """
     if not any((folder / name).is_file() for name in _PROPERTIES):
         raise UserError(
             f"{folder} is neither a table nor the folder of a HATS catalogue; give the path of one of them."
@@ -140,14 +145,19 @@ def _position_columns(catalog: "HatsCatalog") -> dict[str, str]:
     return {str(info.ra_column): "ra", str(info.dec_column): "dec"}
 
 
-def _stars(frame, positions: dict[str, str], model, *, checked: bool) -> Catalog:
-    """The stars of a partition, a data frame of Arrow's types."""
+def as_table(frame, names: dict[str, str] | None = None) -> Table:
+    """A partition as a table of plain columns, some of which get other names."""
     import pyarrow as pa
 
     frame = frame.drop(columns=list(getattr(frame, "nested_columns", ())))
+    return from_arrow(pa.Table.from_pandas(frame.rename(columns=names or {}), preserve_index=False))
+
+
+def _stars(frame, positions: dict[str, str], model, *, checked: bool) -> Catalog:
+    """The stars of a partition, a data frame of Arrow's types."""
     taken = {name.lower() for name in frame.columns}
     names = {theirs: ours for theirs, ours in positions.items() if ours not in taken}
-    table = from_arrow(pa.Table.from_pandas(frame.rename(columns=names)))
+    table = as_table(frame, names)
     return Catalog.from_table(table, bands=model.bands, labels=model.labels, checked=checked)
 
 
