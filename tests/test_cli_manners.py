@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
+import warnings
 from importlib.metadata import version
 
 import pytest
@@ -14,6 +15,7 @@ from packaging.requirements import Requirement
 
 from albireo import cli, doctor
 from commands import COMMANDS, unparsed
+from surveys import archives
 
 
 def run(capsys, *arguments) -> tuple[int, str, str]:
@@ -116,3 +118,30 @@ def test_a_full_disk_is_no_failure_of_ours(capsys, monkeypatch, tmp_path, number
     status, out, err = run(capsys, "columns", tmp_path / "t.fits")
     assert (status, out, err.count("\n")) == (code, "", 1)
     assert ("make room" in err) == (code == 2)
+
+
+def test_a_note_is_shown_once_however_many_chunks_give_rise_to_it(capsys):
+    with warnings.catch_warnings():
+        cli._prepare_process()
+        for _ in range(3):
+            warnings.warn_explicit("no position.", UserWarning, "inference.py", 1, module="albireo.inference")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # as packages do, whereupon Python forgets what was shown
+        warnings.warn_explicit("of another package.", UserWarning, "other.py", 1, module="other")
+    assert capsys.readouterr().err == "note: no position.\n"
+
+
+def test_a_table_that_the_disk_does_not_hold_is_told_and_leaves_nothing(capsys, monkeypatch, tmp_path):
+    """Writers of other packages raise errors of the disk without their number."""
+
+    def fail(table, path, **options):
+        path.write_bytes(b"half")
+        raise OSError("Not enough space on disk: requested 1344, available 0.")
+
+    archives.gaia().write(tmp_path / "gaia.fits")
+    monkeypatch.setattr(Table, "write", fail)
+    status, out, err = run(capsys, "read", tmp_path / "gaia.fits", "--survey", "gaia-dr2", "-o", tmp_path / "read.fits")
+    assert (status, out) == (2, "")
+    assert "read.fits cannot be written (Not enough space" in err
+    assert "make room" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["gaia.fits"]

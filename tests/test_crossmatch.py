@@ -101,6 +101,13 @@ def test_fast_stars_are_lost_without_their_motion():
     assert match_positions(reference, other, 0.4).moved > NUM / 2
 
 
+def test_a_star_with_half_a_proper_motion_stays_where_it_is():
+    star = Table({"ra": [10.0], "dec": [60.0], "ref_epoch": [2015.5], "pmra": [np.nan], "pmdec": [500.0]})
+    there = Table({"ra": [10.0], "dec": [60.0], "ref_epoch": [2000.0]})
+    match = match_positions(star, there, 0.2)
+    assert (len(match.reference), match.moved) == (1, 0)
+
+
 def test_a_star_alone_keeps_missing_values():
     reference = stars(num=20)
     other = sources(reference, scatter=0.01)[:5]

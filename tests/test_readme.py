@@ -81,8 +81,19 @@ def write_labelled_stars():
     Table(columns | {name: np.full(num, value) for name, value in constant.items()}).write("labelled.fits")
 
 
+def write_hats():
+    """Two of the archives' tables as catalogues that are partitioned on the sky."""
+    lsdb = pytest.importorskip("lsdb")
+    for name in ("gaia", "2mass"):
+        table, options = Table.read(f"{name}.fits").to_pandas(), {"partition_rows": 100, "margin_threshold": 5}
+        catalog = lsdb.from_dataframe(table, ra_column="ra", dec_column="dec", **options)
+        catalog.to_hats(base_catalog_path=f"{name}_hats", catalog_name=name, progress_bar=False)
+
+
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # lsdb and dask warn of their own future
 def test_the_python_blocks_run_in_order(in_folder_with_stars, capsys):
+    write_hats()
     names = {}
     assert len(blocks("python")) >= 3
     for block in blocks("python"):
@@ -90,6 +101,7 @@ def test_the_python_blocks_run_in_order(in_folder_with_stars, capsys):
     assert (in_folder_with_stars / "posterior.nc").exists()
     assert len(names["catalog"]) == len(names["renamed"]) == N_STAR
     assert "2mass_j" in names["renamed"].bands
+    assert (in_folder_with_stars / "stars_hats").exists()
     assert "teff" in capsys.readouterr().out
 
 

@@ -14,8 +14,9 @@
 # # A catalogue of any size
 #
 # From the tables as the archives give them out to a map of the sky, by commands: `read`, `match`, `add-reddening`,
-# `train`, `infer`, `sky-maps`, `convert`. All of them stream or go by parts, so that a million stars work as the
-# thousand here, and a run that is killed goes on where it was.
+# `train`, `infer`, `sky-maps`, `convert`. `infer` and what comes after it go by parts, so that a million stars work as
+# the thousand here, and a run that is killed goes on where it was. `read` and `match` hold their tables in memory;
+# beyond that there is `albireo.crossmatch.hats`.
 
 # %%
 import json

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from albireo.bands import BANDS, DEFAULT_BANDS
 from albireo.errors import UserError
-from albireo.tables import Columns, read_table, refuse_radians, star_ids, to_astropy
+from albireo.tables import Columns, naming_column, read_table, refuse_radians, star_ids, to_astropy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,7 +143,7 @@ class Catalog:
         glon, glat, bad_position = _positions(columns)
         theta, theta_cov = known_labels(columns, tuple(labels), len(table))
         reddening, reddening_err, _ = _measured(columns, "reddening", u.mag)
-        extra = columns.rest()
+        extra, row = columns.rest(), first_row + np.arange(len(table))
         return cls(
             bands=bands,
             labels=tuple(labels),
@@ -158,8 +158,8 @@ class Catalog:
             theta_cov=theta_cov,
             reddening=reddening,
             reddening_err=reddening_err,
-            ids=star_ids(extra, len(table), first_row),
-            row=first_row + np.arange(len(table)),
+            ids=star_ids(extra, naming_column(extra), row),
+            row=row,
             bad_input=bad_mag | bad_parallax | bad_position,
             extra=extra,
         )
@@ -228,6 +228,10 @@ class Catalog:
             changed = {field: getattr(self, field) + keep for field in ("mag", "mag_err", "mag_limit")}
             return replace(self, **changed)
         raise UserError(f"cannot leave out {name!r}; name parallax or one of {', '.join(self.bands)}.")
+
+    def named_by(self, column: str | None) -> "Catalog":
+        """The catalogue with stars called what a column of `extra` says, or their row numbers."""
+        return replace(self, ids=star_ids(self.extra, column, self.row))
 
     def to_table(self) -> Table:
         """An astropy Table that `from_table` reads back: albireo's columns with units, and the other columns."""

@@ -93,9 +93,10 @@ def write_whole(path: Path, write: Callable[[Path], Any], remedy: str = "make ro
         partial.replace(path)
         _sync(path.parent)
     except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror or error}); {remedy}.") from None
+    finally:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        raise UserError(f"{path} cannot be written ({error.strerror or error}); {remedy}.") from None
 
 
 def _sync(path: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,10 @@ import astropy.units as u
 import numpy as np
 from astropy.table import Column, Table
 from astropy.utils.exceptions import AstropyWarning
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from albireo.errors import UserError
+from albireo.output import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,20 +108,19 @@ def write_table(table: Table, path: str | Path) -> None:
     """Write a table file, whole or not at all; the name's ending says which format.
 
     Raises:
-        UserError: an unknown ending, or columns that the format cannot hold.
+        UserError: an unknown ending, columns that the format cannot hold, or a full disk.
     """
     path = Path(path)
     file_format = FORMATS[_ending(path)]
-    partial = path.with_name(f"partial.{path.name}")  # astropy compresses by the ending
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
-            table.write(partial, format=file_format, overwrite=True)
+            write_whole(path, partial(table.write, format=file_format, overwrite=True), "make room and start again")
+    except UserError:  # a ValueError, too
+        raise
     except (TypeError, ValueError) as error:
-        partial.unlink(missing_ok=True)
         cause = " ".join(str(error).split())[:200]
         raise UserError(f"the table cannot be written to {path} ({cause}); choose another format.") from None
-    partial.replace(path)
 
 
 def to_astropy(table: "Table | pd.DataFrame") -> Table:
@@ -270,14 +271,21 @@ def id_columns(table: Table) -> list[str]:
     return known + [name for name in plain if is_id_name(name) and name not in known]
 
 
-def star_ids(table: Table, num_stars: int, first_row: int = 0) -> Shaped[np.ndarray, " star"]:
-    """A string a star: from the first id column that tells all of them apart, or else the row number."""
+def naming_column(table: Table) -> str | None:
+    """The first id column that tells all stars apart; None if none does."""
     for name in id_columns(table):
-        column = table[name]
-        text = as_text(column)
-        if len(set(text)) == len(text) and not np.ma.getmaskarray(column.data).any():
-            return text
-    return (first_row + np.arange(num_stars)).astype(str)
+        text = as_text(table[name])
+        if len(set(text)) == len(text) and not np.ma.getmaskarray(table[name].data).any():
+            return name
+    return None
+
+
+def star_ids(table: Table, column: str | None, row: Int[np.ndarray, " star"]) -> Shaped[np.ndarray, " star"]:
+    """A string a star: what a column says of it, or else its row number."""
+    if column is None:
+        return row.astype(str)
+    text = as_text(table[column])
+    return np.where(np.ma.getmaskarray(table[column].data) | (text == ""), row.astype(str), text)
 
 
 def as_text(column: Column) -> Shaped[np.ndarray, " star"]:

@@ -114,6 +114,7 @@ def test_a_cluster_infers_the_same_when_a_worker_dies(stars, tmp_path, capsys):
 def assert_same(run: Path, undisturbed: Path, stars: Path) -> None:
     found, same, given = (lsdb.open_catalog(path).compute() for path in (run, undisturbed, stars))
     assert sorted(found["name"]) == sorted(given["name"])
+    assert list(found["star"]) == list(found["name"])
     np.testing.assert_array_equal(found.index, same.index)
     np.testing.assert_array_equal(found["teff_p50"].to_numpy(float), same["teff_p50"].to_numpy(float))
     positions = given.set_index("name").loc[found["name"], ["RA_ICRS", "DE_ICRS"]]
@@ -158,6 +159,7 @@ def assert_is_shown_or_a_sentence_says_what_to_do(run: Path, capsys) -> None:
     capsys.readouterr()
     assert cli.run(["report", str(run), "-o", str(run.with_name("report.html"))]) == 0
     assert f"{N_STAR} of {N_STAR} stars" in capsys.readouterr().out
+    assert "infer this star from a table of its own" in run.with_name("report.html").read_text(encoding="utf-8")
     for kind in ("cmd", "pulls", "corner", "sed", "trace"):
         assert cli.run(["plot", kind, str(run), "-o", str(run.with_name("no.png"))]) == 2
         err = capsys.readouterr().err

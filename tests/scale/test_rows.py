@@ -70,6 +70,27 @@ def test_rows_select_before_the_chunks(tmp_path):
         CatalogFile(tmp_path / "stars.fits", rows=slice(50, 60))
 
 
+def test_a_file_calls_all_its_stars_by_one_column(tmp_path, monkeypatch):
+    """Also where a later part of it holds an id twice, or none."""
+    monkeypatch.setattr("albireo.scale.stream._NUM_CHECKED", 20)
+    table = make_stars(N_STAR)
+    table.remove_column("name")
+    table["source_id"] = MaskedColumn(10**18 + np.arange(N_STAR), mask=np.arange(N_STAR) == 40)
+    table["source_id"][30] = 10**18 + 31
+    table.write(tmp_path / "stars.fits")
+    stars = CatalogFile(tmp_path / "stars.fits")
+    expected = {29: 10**18 + 29, 30: 10**18 + 31, 31: 10**18 + 31, 40: 40, 41: 10**18 + 41}
+    for size in (7, 25):
+        chunks = [stars[start : start + size] for start in range(0, N_STAR, size)]
+        ids = np.concatenate([chunk.ids for chunk in chunks])
+        assert {row: int(ids[row]) for row in expected} == expected
+    table["source_id"][3] = 10**18 + 4
+    table.write(tmp_path / "twice.fits")
+    with pytest.warns(UserWarning, match="source_id does not tell all stars apart; their row numbers do instead"):
+        stars = CatalogFile(tmp_path / "twice.fits")
+    assert stars[25:35].ids.tolist() == [str(row) for row in range(25, 35)]
+
+
 def test_ids_of_a_csv_file_have_one_type_throughout(tmp_path):
     table = make_stars(N_STAR)
     table["run_id"] = [str(i) if i < 40 else f"x{i}" for i in range(N_STAR)]

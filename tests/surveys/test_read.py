@@ -94,6 +94,7 @@ SPOILED = [
     ("gaia-dr2", "phot_g_n_obs", [7], 2, "g-observations", 1),
     ("gaia-dr2", "phot_g_mean_mag", [7, 8], np.nan, "g-band", 2),
     ("gaia-dr2", "phot_bp_mean_flux_over_error", [2, 4], 5.0, "large-errors", 2),  # 0.217 mag
+    ("gaia-dr2", "phot_g_mean_flux_over_error", [5], 5.0, "g-band", 1),
     ("gaia-dr3", "ruwe", [2, 4], 1.4, "ruwe", 2),
     ("gaia-dr3", "visibility_periods_used", [9], 8, "visibility-periods", 1),
     ("ps1-mean", "gMeanApMag", [2], 14.89, "extended", 1),

@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -27,11 +28,13 @@ def main() -> None:
 
 
 def _prepare_process() -> None:
-    """Show our warnings in a line each and nobody else's."""
+    """Show our warnings in a line each, and only once, and nobody else's."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's remarks on cached code, which are harmless
     warnings.simplefilter("ignore")
-    warnings.filterwarnings("default", category=UserWarning, module=r"albireo(\.|$)")
-    warnings.showwarning = lambda message, *_, **__: say(f"note: {message}")
+    warnings.filterwarnings("always", category=UserWarning, module=r"albireo(\.|$)")
+    # Python's own "once" forgets what was shown whenever a package changes the filters for a while.
+    say_once = cache(say)
+    warnings.showwarning = lambda message, *_, **__: say_once(f"note: {message}")
 
 
 _INTERRUPTED = 130

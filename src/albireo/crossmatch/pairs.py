@@ -111,8 +111,9 @@ def _place(table: Table, what: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     place = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
     east = np.stack([-np.sin(ra), np.cos(ra), np.zeros_like(ra)], axis=1)
     north = np.stack([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)], axis=1)
-    pmra, pmdec = (np.nan_to_num(columns.floats(name, u.mas / u.yr) * _MAS) for name in ("pmra", "pmdec"))
-    return place, east * pmra[:, None] + north * pmdec[:, None], columns.floats("ref_epoch", u.yr)
+    pmra, pmdec = (columns.floats(name, u.mas / u.yr) * _MAS for name in ("pmra", "pmdec"))
+    motion = np.nan_to_num(east * pmra[:, None] + north * pmdec[:, None])
+    return place, motion, columns.floats("ref_epoch", u.yr)
 
 
 def _longest(source_epoch, epoch):

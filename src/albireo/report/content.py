@@ -26,6 +26,7 @@ _DIGITS = {"teff": 0, "distance": 0, "chi2": 1} | dict.fromkeys(("logg", "feh", 
 _DERIVED = ("distance_modulus", "reddening", "distance", "extinction")
 _WITHOUT_POSTERIOR = "This star has no posterior."
 _WITHOUT_DRAWS = "This run kept no draws of this star: infer the stars again with --draws to see them here."
+_WITHOUT_DRAWS_OF_HATS = "This run is of a HATS catalogue and kept no draws: infer this star from a table of its own."
 
 
 def stars_of_run(run: Run) -> tuple[dict[str, Any], bytes]:
@@ -58,9 +59,10 @@ def stars_of_run(run: Run) -> tuple[dict[str, Any], bytes]:
         if problem is not None:
             fits.add(places, posterior)
             priors.add(places, posterior, problem, packed.ranges)
-    content["corner"] = packed.described()
+    missing = _WITHOUT_DRAWS_OF_HATS if run.of_hats else _WITHOUT_DRAWS
+    content["corner"] = packed.described(missing)
     content["prior"] = priors.described()
-    content["sed"] = why_not or fits.described() or _WITHOUT_DRAWS
+    content["sed"] = why_not or fits.described(missing) or missing
     content["color"] = _color_magnitude(run, problem.model, observed) if problem else why_not
     content["truth"] = _known_labels(run, names)
     return content, packed.bytes()
@@ -112,9 +114,9 @@ class _PackedDraws:
                 self.ranges[place] = [[float(f"{x:.7g}") for x in pair] for pair in zip(low, high, strict=True)]
                 self._parts.append(np.round(65535 * (draws - low[:, None]) / width).astype("<u2").tobytes())
 
-    def described(self) -> dict[str, Any]:
+    def described(self, missing: str) -> dict[str, Any]:
         units = [UNITS.get(name, "") for name in self.names]
-        shared = {"names": list(self.names), "units": units, "num": self.num, "missing": _WITHOUT_DRAWS}
+        shared = {"names": list(self.names), "units": units, "num": self.num, "missing": missing}
         return shared | {"place": self._place.tolist(), "ranges": self.ranges}
 
     def bytes(self) -> bytes:
@@ -144,10 +146,10 @@ class _Fits:
                 if np.isfinite(one["magnitude_limit"]).any():
                     self._stars[place]["limit"] = numbers(one["magnitude_limit"], 3)
 
-    def described(self) -> dict[str, Any] | None:
+    def described(self, missing: str) -> dict[str, Any] | None:
         if not self._bands:
             return None
-        return {"bands": self._bands, "stars": self._stars, "missing": _WITHOUT_DRAWS}
+        return {"bands": self._bands, "stars": self._stars, "missing": missing}
 
 
 class _Observed:

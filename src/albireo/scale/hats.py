@@ -29,6 +29,7 @@ from albireo.scale.manifest import DATASET, PARTITIONS, SUMMARY, begin_run, chec
 from albireo.scale.parts import join_parts
 from albireo.scale.rows import from_arrow
 from albireo.summary import Column, describe
+from albireo.tables import naming_column
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -77,15 +78,16 @@ def infer_hats(
         RuntimeError: some partitions failed again and again; all others are done.
     """
     check_output(output, resume=resume)
-    catalog = _open(folder)
+    catalog = open_hats(folder)
     settings = {**settings, "input": _fingerprint(catalog)}
     if (output / "run.json").exists():
         check_manifest(output, settings)
     parts = dict(zip(catalog.get_ordered_healpix_pixels(), catalog.to_delayed(), strict=True))
-    _check(folder, next(iter(parts.values())).compute(scheduler="threads"), catalog, problem, prepare)
+    names = _check(folder, next(iter(parts.values())).compute(scheduler="threads"), catalog, problem, prepare)
     with _connect(dask) as client:
         begin_run(output, settings)
-        failed = _run(client, catalog, parts, problem, output, settings, prepare, progress)
+        shared = {**problem, "prepare": prepare, "names": names}
+        failed = _run(client, catalog, parts, shared, output, settings, progress)
     _write_metadata(catalog, output)
     if failed:
         pixel, error = next(iter(failed.items()))
@@ -97,7 +99,12 @@ def infer_hats(
     return len(parts)
 
 
-def _open(folder: Path) -> "HatsCatalog":
+def open_hats(folder: Path) -> "HatsCatalog":
+    """All columns of a catalogue.
+
+    Raises:
+        UserError: there is none, or LSDB is not installed.
+    """
     if not any((folder / name).is_file() for name in _PROPERTIES):
         raise UserError(
             f"{folder} is neither a table nor the folder of a HATS catalogue; give the path of one of them."
@@ -123,13 +130,14 @@ def _fingerprint(catalog: "HatsCatalog") -> dict[str, str]:
     return {"path": str(folder), "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def _check(folder: Path, frame, catalog: "HatsCatalog", problem, prepare) -> None:
-    """Judge the stars of one partition as those of any table."""
+def _check(folder: Path, frame, catalog: "HatsCatalog", problem, prepare) -> str | None:
+    """Judge the stars of one partition as those of any table; returns the column that names the stars of all."""
     model = problem["model"]
     try:
-        prepare(_stars(frame, _position_columns(catalog), model, checked=False), checked=False)
+        stars = prepare(_stars(frame, _position_columns(catalog), model, checked=False), checked=False)
     except UserError as error:
         raise UserError(f"{folder}: {error}") from None
+    return naming_column(stars.extra)
 
 
 def _position_columns(catalog: "HatsCatalog") -> dict[str, str]:
@@ -137,14 +145,19 @@ def _position_columns(catalog: "HatsCatalog") -> dict[str, str]:
     return {str(info.ra_column): "ra", str(info.dec_column): "dec"}
 
 
-def _stars(frame, positions: dict[str, str], model, *, checked: bool) -> Catalog:
-    """The stars of a partition, a data frame of Arrow's types."""
+def as_table(frame, names: dict[str, str] | None = None) -> Table:
+    """A partition as a table of plain columns, some of which get other names."""
     import pyarrow as pa
 
     frame = frame.drop(columns=list(getattr(frame, "nested_columns", ())))
+    return from_arrow(pa.Table.from_pandas(frame.rename(columns=names or {}), preserve_index=False))
+
+
+def _stars(frame, positions: dict[str, str], model, *, checked: bool) -> Catalog:
+    """The stars of a partition, a data frame of Arrow's types."""
     taken = {name.lower() for name in frame.columns}
     names = {theirs: ours for theirs, ours in positions.items() if ours not in taken}
-    table = from_arrow(pa.Table.from_pandas(frame.rename(columns=names)))
+    table = as_table(frame, names)
     return Catalog.from_table(table, bands=model.bands, labels=model.labels, checked=checked)
 
 
@@ -173,14 +186,12 @@ def _connect(address: str) -> "Iterator[Client]":
         yield client
 
 
-def _run(
-    client: "Client", catalog: "HatsCatalog", parts, problem, output: Path, settings, prepare, progress
-) -> dict[Any, str]:
+def _run(client: "Client", catalog: "HatsCatalog", parts, shared, output: Path, settings, progress) -> dict[Any, str]:
     """Do all partitions that have no file yet; returns those that failed, and why."""
     import dask
     from distributed import as_completed
 
-    shared = client.scatter({**problem, "prepare": prepare}, broadcast=True, hash=False)
+    shared = client.scatter(shared, broadcast=True, hash=False)
     positions, do = _position_columns(catalog), dask.delayed(_infer_partition, pure=False)
     to_do = {pixel: part for pixel, part in parts.items() if not _file(output, pixel).exists()}
     tasks = [do(part, shared, positions, (p.order, p.pixel), output.resolve(), settings) for p, part in to_do.items()]
@@ -207,8 +218,9 @@ def _infer_partition(
     path = _file(output, HealpixPixel(*pixel))
     if path.exists() or not len(frame):
         return len(frame)
-    prepare, problem = shared["prepare"], {name: value for name, value in shared.items() if name != "prepare"}
-    stars = prepare(_stars(frame, positions, problem["model"], checked=True), checked=True)
+    problem = dict(shared)
+    prepare, names = problem.pop("prepare"), problem.pop("names")
+    stars = prepare(_stars(frame, positions, problem["model"], checked=True).named_by(names), checked=True)
     # Rows are counted in the partition, so a partition has random numbers of its own.
     seed = int(np.random.SeedSequence([settings["seed"], *pixel]).generate_state(1)[0])
     work = output / PARTITIONS / f"{pixel[0]}-{pixel[1]}"

@@ -1,5 +1,6 @@
 """The stars of a table file, read as they are asked for, so that there may be any number of them."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from albireo.bands import DEFAULT_BANDS
 from albireo.catalog import DEFAULT_LABELS, Catalog
 from albireo.errors import UserError
 from albireo.scale.rows import open_rows
+from albireo.tables import id_columns, naming_column
 
 _NUM_CHECKED = 10_000
 
@@ -14,8 +16,8 @@ _NUM_CHECKED = 10_000
 class CatalogFile:
     """Like a `Catalog` in that it has a length and slices, which are catalogues; only those are in memory.
 
-    The first 10,000 rows are judged as `Catalog.read` judges a table. Whatever the others hold, invalid values are left
-    out and marked.
+    The first 10,000 rows are judged as `Catalog.read` judges a table, and say by which column all stars are called.
+    Whatever the others hold, invalid values are left out and marked.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class CatalogFile:
             self._rows = open_rows(path)
             first = Catalog.from_table(self._rows[:_NUM_CHECKED], bands=bands, labels=labels)
             prepare(first, checked=False)
+            self._names = _names_of(first)
         except UserError as error:
             message = str(error)
             raise UserError(message if str(path) in message else f"{path}: {message}") from None
@@ -71,7 +74,15 @@ class CatalogFile:
         except UserError as error:
             raise UnreadableRows(f"rows {first} to {self._start + stop - 1}: {error}") from None
         stars = Catalog.from_table(table, bands=self._bands, labels=self._labels, first_row=first, checked=True)
-        return self._prepare(stars, checked=True)
+        return self._prepare(stars.named_by(self._names), checked=True)
+
+
+def _names_of(first: Catalog) -> str | None:
+    """The column that the first stars of a file can be called by, and so all are; None for their row numbers."""
+    name, ids = naming_column(first.extra), id_columns(first.extra)
+    if name is None and ids:
+        warnings.warn(f"column {ids[0]} does not tell all stars apart; their row numbers do instead.", stacklevel=3)
+    return name
 
 
 class UnreadableRows(UserError):

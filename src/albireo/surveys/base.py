@@ -175,7 +175,7 @@ class Survey:
             cuts += (
                 Cut(
                     "large-errors",
-                    f"error of at most {MAX_MAG_ERR} mag, with the floor (Green et al. 2021, section 3.2)",
+                    f"error of at most {MAX_MAG_ERR} mag, with the floor if added (Green et al. 2021, section 3.2)",
                     lambda rows: rows.mag_err <= MAX_MAG_ERR,
                     removes="values",
                     blanks=tuple(self.bands),
@@ -191,8 +191,8 @@ class Survey:
                 ),
                 Cut(
                     "large-label-errors",
-                    f"errors of at most {teff:g} K in teff, {logg} dex in logg, {feh} dex in feh, with the floor "
-                    "(Green et al. 2021, section 3.1)",
+                    f"errors of at most {teff:g} K in teff, {logg} dex in logg, {feh} dex in feh, with the floor if "
+                    "added (Green et al. 2021, section 3.1)",
                     lambda rows: ~(rows.theta_err > MAX_LABEL_ERRS).any(axis=1),
                 ),
             )

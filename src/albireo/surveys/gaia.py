@@ -9,7 +9,7 @@ that they stay in the table here: for inference they are data.
 
 import numpy as np
 
-from albireo.surveys.base import Cut, Magnitude, Survey
+from albireo.surveys.base import MAX_MAG_ERR, Cut, Magnitude, Survey
 from albireo.surveys.parallaxes import DR2_CORRECTIONS, DR3_CORRECTIONS
 from albireo.surveys.rows import Rows
 
@@ -60,7 +60,11 @@ _OBSERVATIONS = Cut(
     lambda rows: rows.measured("phot_g_n_obs") > 2,
     needs=("phot_g_n_obs",),
 )
-_G_BAND = Cut("g-band", f"a magnitude in G ({_PAPER})", lambda rows: np.isfinite(rows.mag[:, 0]))
+_G_BAND = Cut(
+    "g-band",
+    f"a magnitude in G, with an error of at most {MAX_MAG_ERR} mag ({_PAPER})",
+    lambda rows: rows.mag_err[:, 0] <= MAX_MAG_ERR,
+)
 
 GAIA_DR2 = Survey(
     name="gaia-dr2",

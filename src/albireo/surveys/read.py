@@ -20,6 +20,11 @@ from albireo.tables import read_table, to_astropy
 if TYPE_CHECKING:
     import pandas as pd
 
+
+class NothingLeft(UserError):
+    """No row of a table passes the cuts."""
+
+
 # Epochs of two releases differ by half a year at least [yr].
 _SAME_EPOCH = 0.2
 
@@ -118,7 +123,9 @@ def _read(table: Table, survey: Survey, without: dict[str, set[str]], *, error_f
     keep, removed, comments = make_cuts(rows, out, without["cut"])
     if not keep.any():
         worst = max(removed, key=lambda name: removed[name])
-        raise UserError(f"no row passes the cuts of {survey.name}, most fail {worst}; leave that cut out, or check it.")
+        raise NothingLeft(
+            f"no row passes the cuts of {survey.name}, most fail {worst}; leave that cut out, or check it."
+        )
     made, said = make_corrections(rows, out, keep, without["correction"])
     out = Table(out[keep])
     if survey.unique:
