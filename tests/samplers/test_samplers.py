@@ -76,7 +76,9 @@ class BroadLook(FirstLook):
 
 def broad_look(density):
     x = jax.random.uniform(jax.random.key(9), (4096, 3), minval=-2.5, maxval=2.5)
-    return BroadLook(x, jnp.zeros((4096, 1)), jnp.zeros((4096, 1)), jnp.zeros(4096), jnp.full(4096, -3 * np.log(5)), density)
+    return BroadLook(
+        x, jnp.zeros((4096, 1)), jnp.zeros((4096, 1)), jnp.zeros(4096), jnp.full(4096, -3 * np.log(5)), density
+    )
 
 
 @pytest.mark.parametrize("known", KNOWN)
