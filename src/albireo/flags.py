@@ -26,6 +26,8 @@ class Flag(enum.IntFlag):
 MAX_R_HAT = 1.01
 MIN_ESS = 400
 MAX_K_HAT = 0.7
+# Of weighted draws: no mean is off by more than 0.07 posterior standard deviations (1 σ).
+MIN_ESS_OF_MEAN = 200
 # A few divergent transitions among thousands do not bias a posterior noticeably; many show unexplored corners.
 MAX_DIVERGENT_FRACTION = 0.01
 MIN_FIT_P_VALUE = 1e-4
@@ -39,7 +41,10 @@ MAX_PRIOR_WIDTH_RATIO = 0.9
 
 DESCRIPTIONS: dict[Flag, str] = {
     Flag.NOT_SAMPLED: "no usable magnitude, or one alone, or no finite posterior: all results are NaN",
-    Flag.NOT_CONVERGED: f"r_hat above {MAX_R_HAT}, effective sample below {MIN_ESS}, or k_hat above {MAX_K_HAT}",
+    Flag.NOT_CONVERGED: (
+        f"r_hat above {MAX_R_HAT}, effective sample below {MIN_ESS}, k_hat above {MAX_K_HAT}, "
+        f"or ess_mean below {MIN_ESS_OF_MEAN}"
+    ),
     Flag.DIVERGENT: f"more than {MAX_DIVERGENT_FRACTION:.0%} of the transitions diverged",
     Flag.SEVERAL_MODES: "the draws of a label fall into two groups, a dwarf and a giant for instance",
     Flag.POOR_FIT: f"the best draw's chi2, or an upper limit, has a p-value below {MIN_FIT_P_VALUE}",

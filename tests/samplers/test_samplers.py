@@ -12,7 +12,7 @@ from albireo import NUTS, Catalog, Importance, Nested, UserError, infer
 from albireo.likelihood import Proposed, Star
 from albireo.model.mixture import GaussianMixture
 from albireo.samplers import Draws, FirstLook
-from albireo.samplers.weights import smooth_weights
+from albireo.samplers.weights import least_effective, smooth_weights
 from stars import GIANT, PLANET_HOSTS, simulate
 
 SAMPLERS = {
@@ -76,7 +76,9 @@ class BroadLook(FirstLook):
 
 def broad_look(density):
     x = jax.random.uniform(jax.random.key(9), (4096, 3), minval=-2.5, maxval=2.5)
-    return BroadLook(x, jnp.zeros((4096, 1)), jnp.zeros((4096, 1)), jnp.zeros(4096), density)
+    return BroadLook(
+        x, jnp.zeros((4096, 1)), jnp.zeros((4096, 1)), jnp.zeros(4096), jnp.full(4096, -3 * np.log(5)), density
+    )
 
 
 @pytest.mark.parametrize("known", KNOWN)
@@ -206,3 +208,30 @@ def test_the_giant_that_a_dwarf_might_be_is_never_missed(model, milky_way, sampl
     giant = np.mean(posterior.tree["posterior"]["logg"].values < 3.8, axis=(0, 1))
     assert giant.min() > 0.1
     np.testing.assert_allclose(giant, giant.mean(), atol=0.06)
+
+
+def test_effective_sample_of_a_mean_is_that_of_its_standard_error():
+    """Draws from a Gaussian weighted to one 1.2 times as wide, a thousand times; Kish's is half as large again."""
+    x = stats.norm().rvs((1000, 400), random_state=2).astype(np.float32)
+    log_weight = jax.nn.log_softmax(0.5 * x**2 - 0.5 * (x / 1.2) ** 2, axis=1)
+    mean = np.sum(np.exp(log_weight) * x, axis=1)
+    ess = np.asarray(jax.vmap(least_effective)(log_weight, np.stack([x, np.sin(x)], axis=-1)))
+    assert np.std(mean) == pytest.approx(1.2 / np.sqrt(np.median(ess)), rel=0.1)
+    assert np.median(1 / np.sum(np.exp(2 * log_weight), axis=1)) > 1.3 * np.median(ess)
+
+
+def test_stars_of_two_bands_have_the_errors_that_they_state(model, milky_way):
+    """A giant that a dwarf might be, by a twelfth: of 32 runs none misses it, and means differ as their errors say."""
+    row = {"2mass_j": 10.897, "2mass_j_err": 0.023, "2mass_ks": 10.012, "2mass_ks_err": 0.020}
+    catalog = Catalog.from_table(Table(rows=[row] * 32), bands=model.bands)
+    sampler = Importance(num_samples=2000, batch_size=4, escalate=False)
+    with pytest.warns(UserWarning, match="without a sky position"):
+        posterior = infer(catalog, model=model, prior=milky_way, sampler=sampler, seed=1)
+    weighted, certificate = posterior.tree["weighted_posterior"], posterior.tree["sample_stats"]
+    weight, logg = (np.asarray(a)[0] for a in (np.exp(weighted["log_weight"]), weighted["logg"]))
+    assert np.sum(weight * (logg > 3.75), axis=0).min() > 0.03
+    mean = np.sum(weight * logg, axis=0)
+    std = np.sqrt(np.sum(weight * (logg - mean) ** 2, axis=0))
+    pull = (mean - np.mean(mean)) * np.sqrt(np.asarray(certificate["ess_mean"])) / std
+    assert np.std(pull) < 1.25
+    assert np.abs(pull).max() < 4

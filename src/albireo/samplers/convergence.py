@@ -10,7 +10,7 @@ from albireo import flags
 from albireo.samplers.base import Draws
 
 # What samplers say of a star, each what it can.
-MEASURES = ("r_hat_max", "ess_min", "n_divergent", "k_hat", "ess_kish")
+MEASURES = ("r_hat_max", "ess_min", "n_divergent", "k_hat", "ess_kish", "ess_mean")
 
 
 def judge_chains(

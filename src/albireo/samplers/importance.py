@@ -22,8 +22,9 @@ class Importance:
     Attributes:
         num_samples: weighted draws per star.
         num_refits: how often the mixture is fitted anew to weighted draws from it, which some stars need.
-        escalate: whether a star of k̂ above 0.7 or an effective sample below 400 goes on by itself to refits and four
-            times as many draws, twice if need be, then to NUTS, then to nested sampling.
+        escalate: whether a star of k̂ above 0.7, an effective sample below 400 or one of any variable's mean below 200
+            goes on by itself to refits and four times as many draws, twice if need be, then to NUTS, then to nested
+            sampling.
         batch_size: stars sampled together; by default 64 on a processor, and as many as its memory holds on a GPU.
     """
 

@@ -3,9 +3,13 @@
 1. Points drawn once from the density of training stars and from the prior are scored against the star's photometry and
    parallax in closed form.
 2. A mixture is fitted to them, weighted by a tempered score.
-3. Draws from the mixture, weighted by the exact posterior, give a better mixture; a few times (adaptive importance
-   sampling: Cappé et al. 2008, Statistics and Computing 18, 447). The first mixture keeps a share in all of them, so
-   that a small mode once lost by chance is found again (a defensive mixture: Hesterberg 1995, Technometrics 37, 185).
+3. Draws from the mixture and the points it was first fitted to, weighted by the exact posterior, give a better mixture;
+   a few times (adaptive importance sampling: Cappé et al. 2008, Statistics and Computing 18, 447). The first mixture
+   keeps a share in all of them, so that a small mode once lost by chance is found again (a defensive mixture:
+   Hesterberg 1995, Technometrics 37, 185).
+
+The points take part because the main sequence is thin and bent: of a giant that might be a dwarf, few draws from
+Gaussians about the dwarfs hit it, so that by chance none may count, whereas points from the prior lie on it.
 """
 
 from typing import Any
@@ -27,6 +31,7 @@ from albireo.upper_limits import Limits
 
 NUM_LOOK = 1 << 14
 _FROM_PRIOR = 0.25  # share of its points
+NUM_LOOKED = 512
 NUM_ADAPT = 512
 NUM_REFIT = 4096
 NUM_STAGES = 4
@@ -41,12 +46,21 @@ _FIRST_ADAPTING, _FIRST_AT_LAST = 0.2, 0.1
 
 
 class FirstLook(eqx.Module):
-    """Points over the labels with their photometry, shared by all stars."""
+    """Points over the labels with their photometry, shared by all stars.
+
+    Attributes:
+        x: standardised labels.
+        magnitude: absolute magnitudes [mag].
+        extinction: extinction per unit of reddening.
+        log_ratio: log of the prior over the density that the points were drawn from.
+        log_density: log of that density, per unit of standardised labels.
+    """
 
     x: Float[Array, "point label"]
     magnitude: Float[Array, "point band"]
     extinction: Float[Array, "point band"]
     log_ratio: Float[Array, " point"]
+    log_density: Float[Array, " point"]
 
     @classmethod
     def build(cls, problem: Problem, key: PRNGKeyArray, num_points: int = NUM_LOOK) -> "FirstLook":
@@ -59,23 +73,30 @@ class FirstLook(eqx.Module):
         num_prior = num_points if density is None else int(_FROM_PRIOR * num_points)
         key_prior, key_density = jax.random.split(key)
         theta, mu, _ = problem.prior.sample(key_prior, sky, num_prior)
-        log_ratio = jnp.zeros(num_points)
         if density is not None:
             theta = jnp.concatenate([theta, density.sample(key_density, num_points - num_prior)])
-            # p(μ) about the reference, where θ is compared: at least one draw of the prior is taken to be there.
-            near = jnp.sum(jnp.abs(mu - _REFERENCE_MU) < 0.5)
-            log_p_mu = jnp.log(jnp.maximum(near, 1) / num_prior)
+        # p(μ) about the reference, where θ is compared: at least one draw of the prior is taken to be there.
+        near = jnp.sum(jnp.abs(mu - _REFERENCE_MU) < 0.5)
+        log_p_mu = jnp.log(jnp.maximum(near, 1) / num_prior)
 
-            def ratio(theta):
-                reference = jnp.asarray(_REFERENCE_MU, theta.dtype)
-                log_prior = log_prob_without_reddening(problem.prior, theta, reference, sky)
-                shares = jnp.log1p(-_FROM_PRIOR) + density.log_prob(theta), jnp.log(_FROM_PRIOR) + log_prior - log_p_mu
-                return log_prior - jnp.logaddexp(*shares)
+        def densities(theta):
+            reference = jnp.asarray(_REFERENCE_MU, theta.dtype)
+            log_prior = log_prob_without_reddening(problem.prior, theta, reference, sky)
+            log_of_prior = log_prior - log_p_mu
+            if density is None:
+                return jnp.zeros_like(log_prior), log_of_prior
+            shares = jnp.log1p(-_FROM_PRIOR) + density.log_prob(theta), jnp.log(_FROM_PRIOR) + log_of_prior
+            log_density = jnp.logaddexp(*shares)
+            return log_prior - log_density, log_density
 
-            log_ratio = jax.lax.map(ratio, theta, batch_size=4096)
+        log_ratio, log_density = jax.lax.map(densities, theta, batch_size=4096)
         model = problem.model
         return cls(
-            model.standardise(theta), model.absolute_magnitudes(theta), model.extinction_vector(theta), log_ratio
+            model.standardise(theta),
+            model.absolute_magnitudes(theta),
+            model.extinction_vector(theta),
+            log_ratio,
+            log_density + jnp.sum(jnp.log(model.label_std)),
         )
 
     def score(self, problem: Problem, star: Star | Hypotheses, sky: Any) -> Float[Array, " point"]:
@@ -250,15 +271,23 @@ def propose_batch(problem: Problem, look: FirstLook, stars: Star | Hypotheses, k
 def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any, key: PRNGKeyArray) -> GaussianMixture:
     """A mixture close to the star's posterior over standardised labels, with heavier tails."""
     key_look, key_fit, *key_stages = jax.random.split(key, 2 + NUM_STAGES)
-    chosen = systematic(key_look, temper(look.score(problem, star, sky), 64.0), NUM_ADAPT)
-    first = fit_mixture(key_fit, look.x[chosen], jnp.zeros(NUM_ADAPT, look.x.dtype))
+    log_share = temper(look.score(problem, star, sky), 64.0)
+    chosen = systematic(key_look, log_share, NUM_LOOKED)
+    seen = look.x[chosen]
+    first = fit_mixture(key_fit, seen, jnp.zeros(NUM_LOOKED, seen.dtype))
+    log_target = jax.vmap(lambda x: problem.log_target_roughly(star, sky, x))
+    log_target_seen = log_target(seen)
+    log_density_seen = look.log_density[chosen] + log_share[chosen] + np.log(len(look.x))
 
     def stage(mixture, key):
         key_sample, key_fit = jax.random.split(key)
         proposal = _join(widen(mixture), first, _FIRST_ADAPTING)
-        x = proposal.sample(key_sample, NUM_ADAPT)
-        log_target = jax.vmap(lambda x: problem.log_target_roughly(star, sky, x))(x)
-        log_weight = log_target - jax.vmap(proposal.log_prob)(x)
+        drawn = proposal.sample(key_sample, NUM_ADAPT)
+        x = jnp.concatenate([drawn, seen])
+        # The points' weights count both densities they might have come from, and so stay moderate.
+        log_density = jax.vmap(proposal.log_prob)(x)
+        log_density = log_density.at[NUM_ADAPT:].set(jnp.logaddexp(log_density[NUM_ADAPT:], log_density_seen))
+        log_weight = jnp.concatenate([log_target(drawn), log_target_seen]) - log_density
         log_weight = jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf)
         return fit_mixture(key_fit, x, temper(log_weight, 0.2 * NUM_ADAPT)), None
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from albireo import flags
 from albireo.device import over_stars
 from albireo.likelihood import Star
 from albireo.model.mixture import GaussianMixture
@@ -30,18 +31,32 @@ def weigh_batch(
         log_weight, k_hat = smooth_weights(log_ratio)
         log_evidence = logsumexp(log_ratio) - jnp.log(num_samples)
         ess_kish = 1 / jnp.sum(jnp.exp(2 * log_weight))
+        draws = Draws(problem.labels(x), drawn.mu, drawn.reddening)
+        ess_mean = least_effective(log_weight, jnp.column_stack(draws))
         star_stats = {
             "log_evidence": log_evidence,
             "log_evidence_err": jnp.std(jnp.exp(log_ratio - log_evidence)) / jnp.sqrt(num_samples),
             "k_hat": k_hat,
             "ess_kish": ess_kish,
-            "converged": judge_weights(k_hat, ess_kish),
+            "ess_mean": ess_mean,
+            "converged": judge_weights(k_hat, ess_kish) & (ess_mean > flags.MIN_ESS_OF_MEAN),
         }
-        draws = Draws(problem.labels(x), drawn.mu, drawn.reddening)
         draws, log_weight, log_density = jax.tree.map(lambda a: a[None], (draws, log_weight, drawn.log_density))
         return Batch(draws, log_weight, {"lp": log_density}, star_stats)
 
     return over_stars(one, (stars, mixtures, keys))
+
+
+def least_effective(log_weight: Float[Array, " draw"], values: Float[Array, "draw variable"]) -> Float[Array, ""]:
+    """Least effective sample size of the weighted means of variables: (std / standard error)² (Owen 2013, Eq. 9.8).
+
+    Kish's is that of a variable that has nothing to do with the weights. Where all large weights are in one mode, the
+    means that tell the modes apart are known less well.
+    """
+    weight = jnp.exp(log_weight)[:, None]
+    deviation2 = (values - jnp.sum(weight * values, axis=0)) ** 2
+    variance, squared_err = jnp.sum(weight * deviation2, axis=0), jnp.sum(weight**2 * deviation2, axis=0)
+    return jnp.min(variance / squared_err)
 
 
 def smooth_weights(log_ratio: Float[Array, " draw"]) -> tuple[Float[Array, " draw"], Float[Array, ""]]:
