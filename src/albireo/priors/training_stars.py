@@ -34,9 +34,10 @@ class TrainingStars(StarsPrior):
         p(θ) ∝ q(θ) / Σ_c p(c | θ) S_c(M(θ)) / ν_c
 
     with q the model's smooth density of training stars, M the absolute magnitude in the reference band, ν_c the share
-    of component c near the Sun, and S_c(M) how many of its stars of that magnitude the training surveys could see, for
-    one near the Sun: those between two apparent magnitudes, spread over distance and dust as this same prior has it. In
-    a uniform space S would be ∝ 10^(−0.6 M); but a survey that sees giants to 10 kpc has left the disc long before.
+    of component c near the Sun, and S_c(M) how many stars of c of that magnitude the training surveys could see, in
+    units of those of all components near the Sun: those between two apparent magnitudes, spread over distance and dust
+    as this same prior has it. In a uniform space S would be ∝ 10^(−0.6 M); but a survey that sees giants to 10 kpc has
+    left the disc long before.
     Beyond the faintest hundredth of the training stars S stays what it is there: the tails of q are no measurement of
     how many fainter stars there are.
 
