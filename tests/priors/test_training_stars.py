@@ -98,6 +98,24 @@ def test_all_components_together_are_the_training_stars(milky_way, model, near_t
     np.testing.assert_allclose(together[wanted > 0.003], wanted[wanted > 0.003], rtol=0.25)
 
 
+def test_stars_of_the_whole_sky_that_a_survey_sees_are_the_training_stars(milky_way, model):
+    """What the prior was divided by, draws undo: at all distances, with the metallicities there."""
+    extinction = model.extinction_vector(model.label_median)[0]
+
+    @eqx.filter_jit
+    def draw(prior, key):
+        theta, mu, reddening = prior.sample(key, prior.sightline(jnp.full(2, jnp.nan, jnp.float32)), 1 << 18)
+        return theta, jax.vmap(lambda t: model.absolute_magnitudes(t)[0])(theta) + mu + extinction * reddening
+
+    theta, magnitude = map(np.asarray, draw(milky_way, jax.random.key(3)))
+    seen = theta[(magnitude > LIMITS["brightest"]) & (magnitude < LIMITS["faintest"])]
+    training = np.asarray(model.density.sample(jax.random.key(4), NUM_DRAWS))
+    assert np.mean(seen[:, 1] < 3.5) == pytest.approx(np.mean(training[:, 1] < 3.5), abs=0.05)
+    levels = [0.05, 0.25, 0.5, 0.75, 0.95]
+    np.testing.assert_allclose(np.quantile(seen[:, 2], levels), np.quantile(training[:, 2], levels), atol=0.2)
+    np.testing.assert_allclose(np.quantile(seen[:, 0], levels), np.quantile(training[:, 0], levels), atol=250)
+
+
 @pytest.mark.parametrize("shift", [-0.3, 0.3])
 def test_elsewhere_the_same_stars_have_other_metallicities(stars, near_the_sun, shift):
     """The means move as they should, the shares of dwarfs and giants hardly, and the density is that of the draws."""
