@@ -124,10 +124,11 @@ print(
 # (as those of Gaia DR2: Lindegren et al. 2018, A&A 616, A2), the cloud would be 1.4 % nearer. Dust at several distances
 # is more than one jump can tell: look at the picture before you believe the number.
 
+# %% [markdown]
 # ## And with the default prior
 #
-# `milky-way` expects a smooth layer of dust, the same everywhere, and knows of no cloud either. The stars show it
-# against that prior, which is why their reddenings are pulled a little towards the layer's:
+# `milky-way` expects a smooth layer of dust, the same everywhere, and knows of no cloud either. The stars show the
+# cloud all the same, though that prior pulls their reddenings a little towards the layer's:
 
 # %%
 by_default = albireo.infer(catalog, sampler="importance", seed=0).summary()[good]

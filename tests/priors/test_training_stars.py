@@ -32,14 +32,15 @@ def near_the_sun(milky_way):
 
 
 def at(stars, component, shift=0.0):
-    """The metallicities near the Sun, moved, one for each sample."""
-    return Metallicity(stars.near.mean[component] + shift, stars.near.std[component])
+    """The metallicities near the Sun, moved, one for each sample; the widths are of no account."""
+    mean = stars.feh[component] + shift
+    return Metallicity(mean, jnp.ones_like(mean))
 
 
 @eqx.filter_jit
 def log_probs(stars, theta, shift):
-    there = Metallicity(stars.near.mean + shift, stars.near.std)
-    return jax.vmap(lambda theta: stars.log_prob(theta, there))(theta) - stars.log_norm(there)
+    there = at(stars, slice(None), shift)
+    return jax.vmap(lambda theta: stars.log_prob(theta, there))(theta)
 
 
 def test_mixture_is_the_seen_stars_divided_by_the_chance_to_be_seen(model):
@@ -97,26 +98,47 @@ def test_all_components_together_are_the_training_stars(milky_way, model, near_t
     np.testing.assert_allclose(together[wanted > 0.003], wanted[wanted > 0.003], rtol=0.25)
 
 
-@pytest.mark.parametrize("shift", [-0.3, 0.0, 0.3])
-def test_elsewhere_it_is_normalised_and_sampled_exactly(stars, shift):
-    """Over draws of p with other metallicities the mean of p_near/p is one, and their ratio is an exponential."""
+def test_stars_of_the_whole_sky_that_a_survey_sees_are_the_training_stars(milky_way, model):
+    """What the prior was divided by, draws undo: at all distances, with the metallicities there."""
+    extinction = model.extinction_vector(model.label_median)[0]
+
+    @eqx.filter_jit
+    def draw(prior, key):
+        theta, mu, reddening = prior.sample(key, prior.sightline(jnp.full(2, jnp.nan, jnp.float32)), 1 << 18)
+        return theta, jax.vmap(lambda t: model.absolute_magnitudes(t)[0])(theta) + mu + extinction * reddening
+
+    theta, magnitude = map(np.asarray, draw(milky_way, jax.random.key(3)))
+    seen = theta[(magnitude > LIMITS["brightest"]) & (magnitude < LIMITS["faintest"])]
+    training = np.asarray(model.density.sample(jax.random.key(4), NUM_DRAWS))
+    assert np.mean(seen[:, 1] < 3.5) == pytest.approx(np.mean(training[:, 1] < 3.5), abs=0.05)
+    levels = [0.05, 0.25, 0.5, 0.75, 0.95]
+    np.testing.assert_allclose(np.quantile(seen[:, 2], levels), np.quantile(training[:, 2], levels), atol=0.2)
+    np.testing.assert_allclose(np.quantile(seen[:, 0], levels), np.quantile(training[:, 0], levels), atol=250)
+
+
+@pytest.mark.parametrize("shift", [-0.3, 0.3])
+def test_elsewhere_the_same_stars_have_other_metallicities(stars, near_the_sun, shift):
+    """The means move as they should, the shares of dwarfs and giants hardly, and the density is that of the draws."""
     component = jnp.zeros(NUM_DRAWS, int)
     theta = stars.sample(jax.random.key(2), component, at(stars, component, shift))
     log_near, log_there = (np.asarray(log_probs(stars, theta, s)[:, 0], float) for s in (0.0, shift))
     ratio = np.exp(log_near - log_there)
-    assert ratio.mean() == pytest.approx(1, abs=max(1e-6, 4 * ratio.std() / np.sqrt(NUM_DRAWS)))
-    slope = shift / float(stars.near.std[0]) ** 2
-    np.testing.assert_allclose(np.diff(log_there - log_near), slope * np.diff(theta[:, 2]), atol=2e-3)
+    assert ratio.mean() == pytest.approx(1, abs=4 * ratio.std() / np.sqrt(NUM_DRAWS))
+    near, there = near_the_sun["thin-disc"], np.asarray(theta)
+    assert np.mean(there[:, 2]) - np.mean(near[:, 2]) == pytest.approx(shift, abs=0.02)
+    for kind in (lambda x: x[:, 1] < 3, lambda x: (x[:, 0] > 5000) & (x[:, 1] > 3.8)):
+        assert np.mean(kind(there)) == pytest.approx(np.mean(kind(near)), rel=0.2)
 
 
 def test_models_of_other_labels_have_the_same_stars_everywhere(model):
     other = replace(model, labels=("teff", "logg", "mh"))
     stars = load_prior("milky-way", other).stars
     theta = jnp.asarray([5000.0, 4.5, -0.3])
-    far = Metallicity(stars.near.mean - 1, stars.near.std)
-    np.testing.assert_allclose(stars.log_norm(far), 0, atol=1e-5)
-    log_p = np.asarray(stars.log_prob(theta, far))
-    np.testing.assert_allclose(log_p, log_p[0], atol=1e-4)
+    near, far = (
+        np.asarray(stars.log_prob(theta, Metallicity(jnp.full(4, mean), jnp.full(4, 0.3)))) for mean in (-0.2, -1.2)
+    )
+    np.testing.assert_allclose(near, near[0], atol=1e-4)
+    np.testing.assert_array_equal(near, far)
 
 
 def test_mean_of_the_last_label_is_that_of_draws():

@@ -52,8 +52,7 @@ class GalacticPrior(eqx.Module):
         """Tabulate the prior along a line of sight [deg], or its average over the sky where the position is NaN."""
         known = jnp.all(jnp.isfinite(position))
         here = tabulate(self.distance, self.dust, jnp.where(known, position, 0.0))
-        sky = jax.tree.map(lambda a, b: jnp.where(known, a, b.astype(a.dtype)), here, self.anywhere)
-        return sky._replace(log_norm=jax.vmap(self.stars.log_norm)(sky.metallicity))
+        return jax.tree.map(lambda a, b: jnp.where(known, a, b.astype(a.dtype)), here, self.anywhere)
 
     def log_prob(
         self, theta: Float[Array, " label"], mu: Float[Array, ""], reddening: Float[Array, ""], sky: Sightline
@@ -66,9 +65,8 @@ class GalacticPrior(eqx.Module):
         self, theta: Float[Array, " label"], mu: Float[Array, ""], sky: Sightline
     ) -> Float[Array, ""]:
         """log p(θ, μ | sky)."""
-        log_number, metallicity, log_norm = interpolate(mu, (sky.log_number, sky.metallicity, sky.log_norm))
-        log_stars = self.stars.log_prob(theta, metallicity) - log_norm
-        return logsumexp(log_number + log_stars) - distance.beyond(mu)
+        log_number, metallicity = interpolate(mu, (sky.log_number, sky.metallicity))
+        return logsumexp(log_number + self.stars.log_prob(theta, metallicity)) - distance.beyond(mu)
 
     def sample(
         self, key: PRNGKeyArray, sky: Sightline, num_samples: int

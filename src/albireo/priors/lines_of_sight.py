@@ -27,13 +27,11 @@ class Sightline(NamedTuple):
         log_number: log p(component, μ) [mag⁻¹].
         metallicity: of every component.
         reddening: p(E | μ), a mixture over zones of the sky.
-        log_norm: what log p(θ | component) is to be diminished by, 0 until the stars tell.
     """
 
     log_number: Float[Array, "grid component"]
     metallicity: Metallicity
     reddening: Reddening
-    log_norm: Float[Array, "grid component"]
 
 
 def tabulate(stars: DistancePrior, dust: DustPrior, position: Float[Array, " 2"]) -> Sightline:
@@ -50,7 +48,7 @@ def tabulate(stars: DistancePrior, dust: DustPrior, position: Float[Array, " 2"]
             for values, fill in zip(vars(reddening).values(), (_NOTHING, -1.0, 0.0), strict=True)
         )
     )
-    return Sightline(distance.normalise(log_number), metallicity, padded, jnp.zeros_like(log_number))
+    return Sightline(distance.normalise(log_number), metallicity, padded)
 
 
 def log_seen(
@@ -116,4 +114,4 @@ def _average(stars: DistancePrior, dust: DustPrior, positions, zone, mu) -> Sigh
     else:
         reddening = jax.vmap(lambda mu: dust.reddening_given_distance(mu, positions[0]))(mu)
     log_number = distance.normalise(logsumexp(log_number, axis=0))
-    return Sightline(log_number, Metallicity(mean, jnp.sqrt(variance)), reddening, jnp.zeros_like(log_number))
+    return Sightline(log_number, Metallicity(mean, jnp.sqrt(variance)), reddening)

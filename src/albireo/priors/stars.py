@@ -23,11 +23,7 @@ class StarsPrior(eqx.Module):
 
     @abc.abstractmethod
     def log_prob(self, theta: Float[Array, " label"], metallicity: Metallicity) -> Float[Array, " component"]:
-        """log p(θ | component) where the components have these metallicities, per unit of every label, + `log_norm`."""
-
-    def log_norm(self, metallicity: Metallicity) -> Float[Array, " component"]:
-        """Logarithm of the integral of exp `log_prob` over the labels: a number of each place, to be tabulated."""
-        return jnp.zeros_like(metallicity.mean)
+        """log p(θ | component) where the components have these metallicities, per unit of every label."""
 
     @abc.abstractmethod
     def sample(self, key: PRNGKeyArray, component: Array, metallicity: Metallicity) -> Float[Array, "sample label"]:

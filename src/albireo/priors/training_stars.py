@@ -34,9 +34,10 @@ class TrainingStars(StarsPrior):
         p(θ) ∝ q(θ) / Σ_c p(c | θ) S_c(M(θ)) / ν_c
 
     with q the model's smooth density of training stars, M the absolute magnitude in the reference band, ν_c the share
-    of component c near the Sun, and S_c(M) how many of its stars of that magnitude the training surveys could see, for
-    one near the Sun: those between two apparent magnitudes, spread over distance and dust as this same prior has it. In
-    a uniform space S would be ∝ 10^(−0.6 M); but a survey that sees giants to 10 kpc has left the disc long before.
+    of component c near the Sun, and S_c(M) how many stars of c of that magnitude the training surveys could see, in
+    units of those of all components near the Sun: those between two apparent magnitudes, spread over distance and dust
+    as this same prior has it. In a uniform space S would be ∝ 10^(−0.6 M); but a survey that sees giants to 10 kpc has
+    left the disc long before.
     Beyond the faintest hundredth of the training stars S stays what it is there: the tails of q are no measurement of
     how many fainter stars there are.
 
@@ -50,17 +51,17 @@ class TrainingStars(StarsPrior):
     labels of cool dwarfs are too poor in metals. Where it is then more than two widths from the mean of every
     component, p(θ) falls like their Gaussians, for there labels are mostly wrong.
 
-    Elsewhere p(θ | c) is multiplied with the ratio of the Gaussians of [Fe/H] there and near the Sun, of equal width:
-    an exponential. Each p(θ | c) is the mixture of Gaussians nearest to the above; times an exponential it is one
-    again, so that all is normalised and sampled exactly.
+    Each p(θ | c) is the mixture of Gaussians nearest to the above. Elsewhere every Gaussian is moved in [Fe/H] by the
+    difference of the component's means there and near the Sun, and in the other labels as these go with [Fe/H] within
+    it. So the numbers of dwarfs and giants stay, and all is normalised and sampled exactly.
 
     Attributes:
         mixture: p(θ | component) near the Sun.
-        near: the metallicities near the Sun, infinitely wide where the components are not told apart.
+        feh: mean [Fe/H] of every component near the Sun; none where the components are not told apart.
     """
 
     mixture: GaussianMixture
-    near: Metallicity
+    feh: Float[Array, " component"] | None
 
     @classmethod
     def build(
@@ -97,48 +98,40 @@ class TrainingStars(StarsPrior):
         isochrones = IsochroneStars.build(model, populations) if populations and model.labels == LABELS else None
         limits = jnp.asarray([brightest, faintest], jnp.float32)
         mixture = _fit(model, anywhere, isochrones, limits, jax.random.key(seed))
-        near = _near(anywhere)
-        return cls(mixture, near if isochrones else near._replace(std=jnp.full_like(near.std, jnp.inf)))
+        return cls(mixture, _near(anywhere).mean if isochrones else None)
 
     def log_prob(self, theta: Float[Array, " label"], metallicity: Metallicity) -> Float[Array, " component"]:
-        """log p(θ | component), per unit of every label, + `log_norm`."""
-        log_p = jax.vmap(lambda mixture: mixture.log_prob(theta))(self.mixture)
-        return log_p + _slope(self.near, metallicity) * (theta[-1] - self.near.mean)
-
-    def log_norm(self, metallicity: Metallicity) -> Float[Array, " component"]:
-        """Logarithm of the integral of the mixture times the exponential."""
-        return jax.vmap(lambda *args: logsumexp(_elsewhere(*args).log_weight))(self.mixture, self.near, metallicity)
+        """log p(θ | component), per unit of every label."""
+        mixtures = jax.vmap(_moved)(self.mixture, self._shift(metallicity, slice(None)))
+        return jax.vmap(lambda mixture: mixture.log_prob(theta))(mixtures)
 
     def sample(self, key: PRNGKeyArray, component: Array, metallicity: Metallicity) -> Float[Array, "sample label"]:
         """A Gaussian by its weight, and a draw from it."""
 
         def draw(args):
-            component, metallicity, key = args
-            mixture, near = jax.tree.map(lambda a: a[component], (self.mixture, self.near))
-            mixture = _elsewhere(mixture, near, metallicity)
+            component, shift, key = args
+            mixture = _moved(jax.tree.map(lambda a: a[component], self.mixture), shift)
             key_gaussian, key_normal = jax.random.split(key)
             k = jax.random.categorical(key_gaussian, mixture.log_weight)
             return mixture.mean[k] + mixture.cholesky[k] @ jax.random.normal(key_normal, mixture.mean.shape[1:])
 
         keys = jax.random.split(key, component.shape)
-        return jax.lax.map(draw, (component, metallicity, keys), batch_size=256)
+        return jax.lax.map(draw, (component, self._shift(metallicity, component), keys), batch_size=256)
+
+    def _shift(self, here: Metallicity, component: Array | slice) -> Array:
+        """By how much the mean [Fe/H] of these components differs from that near the Sun."""
+        return jnp.zeros_like(here.mean) if self.feh is None else here.mean - self.feh[component]
 
 
 def _near(anywhere: Sightline) -> Metallicity:
     return Metallicity(*(table[0] for table in anywhere.metallicity))  # the first distance of the tables is 1 pc
 
 
-def _slope(near: Metallicity, here: Metallicity) -> Array:
-    """Of the logarithm of the ratio of two Gaussians of equal width, here and near the Sun."""
-    return (here.mean - near.mean) / near.std**2
-
-
-def _elsewhere(mixture: GaussianMixture, near: Metallicity, here: Metallicity) -> GaussianMixture:
-    """One component's mixture times exp[slope (feh − mean near the Sun)], not normalised; feh is the last label."""
-    slope = _slope(near, here)
-    shift = slope * jnp.einsum("kij,kj->ki", mixture.cholesky, mixture.cholesky[:, -1])
-    log_weight = mixture.log_weight + slope * (mixture.mean[:, -1] - near.mean + 0.5 * shift[:, -1])
-    return GaussianMixture(log_weight, mixture.mean + shift, mixture.cholesky, mixture.whitener)
+def _moved(mixture: GaussianMixture, shift: Float[Array, ""]) -> GaussianMixture:
+    """Every Gaussian by so much in the last label, and in the others as they go with it."""
+    with_last = jnp.einsum("kij,kj->ki", mixture.cholesky, mixture.cholesky[:, -1])
+    mean = mixture.mean + shift * with_last / with_last[:, -1:]
+    return GaussianMixture(mixture.log_weight, mean, mixture.cholesky, mixture.whitener)
 
 
 @eqx.filter_jit

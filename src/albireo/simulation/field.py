@@ -40,8 +40,7 @@ def mock(
 
     They are drawn from the prior along one line of sight, get the scatter of real stars about the model and the errors
     that Gaia, Pan-STARRS, 2MASS and WISE would make at their magnitudes, and are kept if they are then bright enough;
-    bands in which a survey is blind to them, and one in ten of the others, are missing. Priors of the kind `training`
-    resample, so that one or two stars in a hundred have the labels of another.
+    bands in which a survey is blind to them, and one in ten of the others, are missing.
 
     As errors follow from a star's own true magnitude, they tell a little of it: to judge whether posteriors are as wide
     as they say, take `albireo.calibration.simulate`.
