@@ -49,7 +49,7 @@ class TrainingStars(StarsPrior):
     with the b_c that make each p(θ | c) integrate to one, so that all components together are p(θ). For p_iso [Fe/H] is
     moved by the difference between its means at this teff and logg, among the training stars and among isochrones: the
     labels of cool dwarfs are too poor in metals. Where it is then more than two widths from the mean of every
-    component, p(θ) falls like their Gaussians, for there labels are mostly wrong.
+    component, p(θ) is made to fall, to a hundredth at 2.5 widths, for there labels are mostly wrong.
 
     Each p(θ | c) is the mixture of Gaussians nearest to the above. Elsewhere every Gaussian is moved in [Fe/H] by the
     difference of the component's means there and near the Sun, and in the other labels as these go with [Fe/H] within
@@ -164,7 +164,7 @@ def _fit(
             offset = _mean_feh(start, theta) - isochrones.mean_feh(theta, log_share, near)
             log_iso = isochrones.log_prob(theta.at[-1].add(-offset), near)
             z = jnp.min(jnp.abs(theta[-1] - offset - near.mean) / near.std)
-            log_q -= 0.5 * jnp.maximum(z**2 - _DOUBTED**2, 0)
+            log_q -= 2 * jnp.maximum(z**2 - _DOUBTED**2, 0)
         return log_q - log_proposal, log_seen_at(theta), log_iso, jax.nn.softmax(each)
 
     log_ratio, log_seen_each, log_iso, responsibility = jax.lax.map(at, theta, batch_size=4096)
