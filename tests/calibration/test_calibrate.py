@@ -17,7 +17,7 @@ from albireo.model.scatter import Scatter
 from albireo.simulation.surveys import DEPTHS, parallax_error, photometric_errors
 
 QUICK = Importance(escalate=False, batch_size=4)
-NUM_STARS = 24
+NUM_STARS = 96
 VARIABLES = ("teff", "logg", "feh", "distance_modulus", "reddening")
 
 
