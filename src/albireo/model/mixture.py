@@ -92,6 +92,15 @@ class GaussianMixture(eqx.Module):
         return self.mean[k] + jnp.einsum("nij,nj->ni", self.cholesky[k], z)
 
 
+def whiten(x: Float[Array, "point label"], weight: Float[Array, " point"]) -> tuple[Array, Array, Array, Array]:
+    """The mean of weighted points, a Cholesky factor of their covariance, its inverse, and the points so scaled."""
+    center = weight @ x
+    covariance = ((x - center).T * weight) @ (x - center)
+    cholesky = jnp.linalg.cholesky(covariance + 1e-5 * jnp.eye(x.shape[1], dtype=x.dtype))
+    whitener = _inverse(cholesky)
+    return center, cholesky, whitener, (x - center) @ whitener.T
+
+
 def fit_weighted(
     x: Float[Array, "point label"],
     weight: Float[Array, " point"],
@@ -109,11 +118,8 @@ def fit_weighted(
         responsibility: to which share each point belongs to each component at first.
         num_steps: how many.
     """
-    center, dim = weight @ x, x.shape[1]
-    covariance = ((x - center).T * weight) @ (x - center)
-    cholesky = jnp.linalg.cholesky(covariance + 1e-5 * jnp.diag(jnp.diagonal(covariance)))
-    whitener = _inverse(cholesky)
-    z = (x - center) @ whitener.T
+    dim = x.shape[1]
+    center, cholesky, whitener, z = whiten(x, weight)
     features = jnp.concatenate([jnp.ones_like(z[:, :1]), z, (z[:, :, None] * z[:, None]).reshape(len(z), -1)], axis=1)
 
     def maximise(responsibility):

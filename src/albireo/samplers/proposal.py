@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.device import over_stars
 from albireo.likelihood import Star, parallax_from_distance_modulus
-from albireo.model.mixture import GaussianMixture
+from albireo.model.mixture import GaussianMixture, fit_weighted, whiten
 from albireo.outliers import Hypotheses
 from albireo.priors.base import log_prob_without_reddening, sightline
 from albireo.samplers.base import Problem
@@ -40,7 +40,6 @@ NUM_EM = 6
 _REFERENCE_MU = 10.0
 _MU = np.linspace(-5.0, 20.0, 101, dtype=np.float32)  # 1 pc to 100 kpc [mag]
 _LEAST = -1e4
-_LEAST_VARIANCE = 0.01  # of a component, in units of that of all points
 # Shares of the first mixture: while the mixture adapts, and in the end.
 _FIRST_ADAPTING, _FIRST_AT_LAST = 0.2, 0.1
 
@@ -177,52 +176,12 @@ def systematic(key: PRNGKeyArray, log_weight: Float[Array, " point"], num: int) 
 def fit_mixture(
     key: PRNGKeyArray, x: Float[Array, "point label"], log_weight: Float[Array, " point"]
 ) -> GaussianMixture:
-    """Weighted expectation maximisation, started from centres spread out as by k-means++.
-
-    In coordinates in which the points have unit covariance, so that the logarithms of all components are one matrix
-    product of the points and their squares, and the moments another.
-    """
+    """Weighted expectation maximisation, started from centres spread out as by k-means++."""
     weight = jax.nn.softmax(log_weight)
-    center, dim = weight @ x, x.shape[1]
-    covariance = ((x - center).T * weight) @ (x - center)
-    cholesky = jnp.linalg.cholesky(covariance + 1e-5 * jnp.eye(dim, dtype=x.dtype))
-    whitener = _inverse(cholesky)
-    z = (x - center) @ whitener.T
-    features = jnp.concatenate([jnp.ones_like(z[:, :1]), z, (z[:, :, None] * z[:, None]).reshape(len(z), -1)], axis=1)
-
-    def maximise(responsibility):
-        moments = (responsibility * weight[:, None]).T @ features
-        total = moments[:, 0] + 1e-6
-        mean = moments[:, 1 : 1 + dim] / total[:, None]
-        square = moments[:, 1 + dim :].reshape(-1, dim, dim) / total[:, None, None]
-        # Every component is at least a tenth as wide as the whole in each direction.
-        cov = square - mean[:, :, None] * mean[:, None] + _LEAST_VARIANCE * jnp.eye(dim, dtype=x.dtype)
-        factor = jnp.linalg.cholesky(cov)
-        return GaussianMixture(jnp.log(total / jnp.sum(total)), mean, factor, jax.vmap(_inverse)(factor))
-
-    def step(responsibility, _):
-        return jax.nn.softmax(features @ _coefficients(maximise(responsibility)), axis=1), None
-
+    z = whiten(x, weight)[-1]
     distance2 = jnp.sum((z[:, None] - z[_spread_centers(key, z, weight)]) ** 2, axis=-1)
-    responsibility = jax.nn.one_hot(jnp.argmin(distance2, axis=1), NUM_COMPONENTS, dtype=x.dtype)
-    responsibility, _ = jax.lax.scan(step, responsibility, None, length=NUM_EM)
-    fit = maximise(responsibility)
-    return GaussianMixture(
-        fit.log_weight, center + fit.mean @ cholesky.T, cholesky @ fit.cholesky, fit.whitener @ whitener
-    )
-
-
-def _coefficients(mixture: GaussianMixture) -> Float[Array, "feature component"]:
-    """Of 1, z and z zᵀ in the logarithms of the components, but for a constant that all have."""
-    precision = jnp.swapaxes(mixture.whitener, 1, 2) @ mixture.whitener
-    linear = jnp.einsum("kij,kj->ki", precision, mixture.mean)
-    log_det = jnp.sum(jnp.log(jnp.diagonal(mixture.whitener, axis1=1, axis2=2)), axis=1)
-    constant = mixture.log_weight + log_det - 0.5 * jnp.sum(linear * mixture.mean, axis=1)
-    return jnp.concatenate([constant[:, None], linear, -0.5 * precision.reshape(len(linear), -1)], axis=1).T
-
-
-def _inverse(cholesky: Float[Array, "label label"]) -> Float[Array, "label label"]:
-    return jax.scipy.linalg.solve_triangular(cholesky, jnp.eye(len(cholesky), dtype=cholesky.dtype), lower=True)
+    nearest = jax.nn.one_hot(jnp.argmin(distance2, axis=1), NUM_COMPONENTS, dtype=x.dtype)
+    return fit_weighted(x, weight, nearest, NUM_EM)
 
 
 def _spread_centers(key, z, weight):
