@@ -5,8 +5,10 @@ time to be busy.
 """
 
 from collections.abc import Callable
+from functools import cache, wraps
 from typing import Any
 
+import equinox as eqx
 import jax
 
 # Stars that a sampler is given at a time on a processor: what they share, compiling above all, costs little then.
@@ -36,3 +38,37 @@ def over_stars(function: Callable[[Any], Any], stars: Any) -> Any:
     """A function of one star for all along the leading axis of its arguments."""
     at_once = min(stars_at_once(), len(jax.tree.leaves(stars)[0]))
     return jax.lax.map(function, stars) if at_once == 1 else jax.lax.map(function, stars, batch_size=at_once)
+
+
+# To XLA on a processor. What is computed of one star is small: to share an operation among the cores, or to enter the
+# library of vector operations that XLA calls for single ones, costs more than the operation. Several batches of stars
+# are in flight instead.
+_OPTIONS = {"xla_cpu_multi_thread_eigen": False, "xla_cpu_experimental_ynn_fusion_type": ""}
+
+
+@cache
+def _known_options() -> dict[str, Any]:
+    """Those of the options that the installed XLA knows."""
+
+    def is_known(option):
+        try:
+            jax.jit(lambda: 0, compiler_options=option).lower().compile()
+        except jax.errors.JaxRuntimeError:
+            return False
+        return True
+
+    return {name: value for name, value in _OPTIONS.items() if is_known({name: value})}
+
+
+def jit_over_stars(function: Callable) -> Callable:
+    """`eqx.filter_jit` of a function of a batch of stars, compiled for work that is small star by star."""
+
+    @cache
+    def compiled():
+        return eqx.filter_jit(function, compiler_options=_known_options())  # pyright: ignore[reportCallIssue]
+
+    @wraps(function)
+    def call(*args):
+        return compiled()(*args)
+
+    return call

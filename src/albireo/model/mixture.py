@@ -77,11 +77,13 @@ class GaussianMixture(eqx.Module):
         return logsumexp(self.log_components(theta))
 
     def log_components(self, theta: Float[Array, " label"]) -> Float[Array, " component"]:
-        """Logarithm of each component's contribution to the density."""
-        z = jnp.einsum("kij,kj->ki", self.whitener, theta - self.mean)
-        log_det = jnp.sum(jnp.log(jnp.diagonal(self.whitener, axis1=-2, axis2=-1)), axis=-1)
-        log_norm = log_det - 0.5 * theta.size * jnp.log(2 * jnp.pi)
-        return self.log_weight + log_norm - 0.5 * jnp.sum(z**2, axis=-1)
+        """Logarithm of each component's contribution to the density.
+
+        A quadratic of θ, so that those of many points are one matrix product; about the middle of the mixture, where
+        little cancels.
+        """
+        middle = jax.nn.softmax(self.log_weight) @ self.mean
+        return jnp.matmul(_coefficients(self, middle), _features(theta - middle), precision="highest")
 
     @eqx.filter_jit
     def sample(self, key: PRNGKeyArray, num_samples: int) -> Float[Array, "sample label"]:
@@ -99,6 +101,25 @@ def whiten(x: Float[Array, "point label"], weight: Float[Array, " point"]) -> tu
     cholesky = jnp.linalg.cholesky(covariance + 1e-5 * jnp.eye(x.shape[1], dtype=x.dtype))
     whitener = _inverse(cholesky)
     return center, cholesky, whitener, (x - center) @ whitener.T
+
+
+def _features(x: Float[Array, " label"]) -> Float[Array, " feature"]:
+    """1, x and the upper triangle of x xᵀ."""
+    products = [x[i] * x[j] for i, j in zip(*np.triu_indices(x.size), strict=True)]
+    return jnp.stack([jnp.ones_like(x[0]), *x, *products])
+
+
+def _coefficients(mixture: GaussianMixture, middle: Float[Array, " label"]) -> Float[Array, "component feature"]:
+    """Of the features of θ − middle in the logarithms of the components."""
+    offset = jnp.einsum("kij,kj->ki", mixture.whitener, mixture.mean - middle)
+    linear = jnp.einsum("kij,ki->kj", mixture.whitener, offset)
+    log_det = jnp.sum(jnp.log(jnp.diagonal(mixture.whitener, axis1=1, axis2=2)), axis=1)
+    log_norm = log_det - 0.5 * middle.size * np.log(2 * np.pi)
+    constant = mixture.log_weight + log_norm - 0.5 * jnp.sum(offset**2, axis=1)
+    i, j = np.triu_indices(middle.size)
+    precision = jnp.einsum("kil,kim->klm", mixture.whitener, mixture.whitener)[:, i, j]
+    factor = np.where(i == j, -0.5, -1.0).astype(precision.dtype)  # the upper triangle counts for the lower, too
+    return jnp.concatenate([constant[:, None], linear, factor * precision], axis=1)
 
 
 def fit_weighted(
@@ -120,35 +141,34 @@ def fit_weighted(
     """
     dim = x.shape[1]
     center, cholesky, whitener, z = whiten(x, weight)
-    features = jnp.concatenate([jnp.ones_like(z[:, :1]), z, (z[:, :, None] * z[:, None]).reshape(len(z), -1)], axis=1)
+    features = jax.vmap(_features, in_axes=0, out_axes=1)(z)
+    weighted = (features * weight).T
+    i, j = np.triu_indices(dim)
+    place = np.zeros((dim, dim), int)
+    place[i, j] = place[j, i] = np.arange(len(i))
+    middle = jnp.zeros_like(center)
 
     def maximise(responsibility):
-        moments = (responsibility * weight[:, None]).T @ features
+        moments = jnp.matmul(responsibility, weighted, precision="highest")
         total = moments[:, 0] + 1e-6
         mean = moments[:, 1 : 1 + dim] / total[:, None]
-        square = moments[:, 1 + dim :].reshape(-1, dim, dim) / total[:, None, None]
+        square = moments[:, 1 + dim :][:, place] / total[:, None, None]
         # Every component is at least a tenth as wide as the whole in each direction.
         cov = square - mean[:, :, None] * mean[:, None] + MIN_VARIANCE * jnp.eye(dim, dtype=x.dtype)
         factor = jnp.linalg.cholesky(cov)
         return GaussianMixture(jnp.log(total / jnp.sum(total)), mean, factor, jax.vmap(_inverse)(factor))
 
-    def step(responsibility, _):
-        return jax.nn.softmax(features @ _coefficients(maximise(responsibility)), axis=1), None
+    def logits(mixture):
+        return jnp.matmul(_coefficients(mixture, middle), features, precision="highest")
 
-    responsibility, _ = jax.lax.scan(step, responsibility, None, length=num_steps)
+    def step(responsibility, _):
+        return jax.nn.softmax(logits(maximise(responsibility)), axis=0), None
+
+    responsibility, _ = jax.lax.scan(step, responsibility.T, None, length=num_steps)
     fit = maximise(responsibility)
     return GaussianMixture(
         fit.log_weight, center + fit.mean @ cholesky.T, cholesky @ fit.cholesky, fit.whitener @ whitener
     )
-
-
-def _coefficients(mixture: GaussianMixture) -> Float[Array, "feature component"]:
-    """Of 1, z and z zᵀ in the logarithms of the components, but for a constant that all have."""
-    precision = jnp.swapaxes(mixture.whitener, 1, 2) @ mixture.whitener
-    linear = jnp.einsum("kij,kj->ki", precision, mixture.mean)
-    log_det = jnp.sum(jnp.log(jnp.diagonal(mixture.whitener, axis1=1, axis2=2)), axis=1)
-    constant = mixture.log_weight + log_det - 0.5 * jnp.sum(linear * mixture.mean, axis=1)
-    return jnp.concatenate([constant[:, None], linear, -0.5 * precision.reshape(len(linear), -1)], axis=1).T
 
 
 def _inverse(cholesky: Float[Array, "label label"]) -> Float[Array, "label label"]:

@@ -101,9 +101,16 @@ class TrainingStars(StarsPrior):
         return cls(mixture, _near(anywhere).mean if isochrones else None)
 
     def log_prob(self, theta: Float[Array, " label"], metallicity: Metallicity) -> Float[Array, " component"]:
-        """log p(θ | component), per unit of every label."""
-        mixtures = jax.vmap(_moved)(self.mixture, self._shift(metallicity, slice(None)))
-        return jax.vmap(lambda mixture: mixture.log_prob(theta))(mixtures)
+        """log p(θ | component), per unit of every label.
+
+        A Gaussian that is moved as `_moved` has it keeps its distribution of all labels given the last, so that it
+        changes as that of the last label alone does.
+        """
+        shift = self._shift(metallicity, slice(None))[:, None]
+        variance = jnp.sum(self.mixture.cholesky[..., -1, :] ** 2, axis=-1)
+        change = shift * (theta[-1] - self.mixture.mean[..., -1] - 0.5 * shift) / variance
+        together = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), self.mixture)  # one matrix product for all
+        return logsumexp(together.log_components(theta).reshape(variance.shape) + change, axis=1)
 
     def sample(self, key: PRNGKeyArray, component: Array, metallicity: Metallicity) -> Float[Array, "sample label"]:
         """A Gaussian by its weight, and a draw from it."""

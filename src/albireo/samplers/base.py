@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo import likelihood, outliers
-from albireo.device import over_stars
+from albireo.device import jit_over_stars, over_stars
 from albireo.errors import UserError
 from albireo.likelihood import Star
 from albireo.model import StellarModel
@@ -125,7 +125,7 @@ class Sampler(Protocol):
         ...
 
 
-@eqx.filter_jit
+@jit_over_stars
 def complete_batch(
     problem: Problem, stars: Star | Hypotheses, x: Float[Array, "star chain draw label"], keys: PRNGKeyArray
 ) -> Draws:

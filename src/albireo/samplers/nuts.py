@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import blackjax.mcmc.nuts as blackjax_nuts
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from blackjax.adaptation.step_size import dual_averaging_adaptation
 from blackjax.mcmc.hmc import HMCState
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from albireo.device import jit_over_stars
 from albireo.errors import UserError
 from albireo.likelihood import Star
 from albireo.model.mixture import GaussianMixture
@@ -142,7 +142,7 @@ def _space(mixture: GaussianMixture, x: Float[Array, "draw label"], log_weight: 
     return _Space(jnp.exp(log_weight) @ x, cholesky, jnp.linalg.inv(cholesky), mixture)
 
 
-@eqx.filter_jit
+@jit_over_stars
 def _run_batch(settings: NUTS, problem: Problem, stars: Star | Hypotheses, spaces: _Space, keys: PRNGKeyArray):
     """All chains of all stars, in step with each other."""
 

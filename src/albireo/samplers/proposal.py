@@ -4,9 +4,9 @@
    parallax in closed form.
 2. A mixture is fitted to them, weighted by a tempered score.
 3. Draws from the mixture and the points it was first fitted to, weighted by the exact posterior, give a better mixture;
-   a few times (adaptive importance sampling: Cappé et al. 2008, Statistics and Computing 18, 447). The first mixture
-   keeps a share in all of them, so that a small mode once lost by chance is found again (a defensive mixture:
-   Hesterberg 1995, Technometrics 37, 185).
+   twice, or more often where the weights are uneven (adaptive importance sampling: Cappé et al. 2008, Statistics and
+   Computing 18, 447). The first mixture keeps a share in all of them, so that a small mode once lost by chance is found
+   again (a defensive mixture: Hesterberg 1995, Technometrics 37, 185).
 
 The points take part because the main sequence is thin and bent: of a giant that might be a dwarf, few draws from
 Gaussians about the dwarfs hit it, so that by chance none may count, whereas points from the prior lie on it.
@@ -21,12 +21,13 @@ import numpy as np
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from albireo.device import over_stars
+from albireo.device import jit_over_stars, over_stars
 from albireo.likelihood import Star, parallax_from_distance_modulus
 from albireo.model.mixture import GaussianMixture, fit_weighted, whiten
 from albireo.outliers import Hypotheses
 from albireo.priors.base import log_prob_without_reddening, sightline
 from albireo.samplers.base import Problem
+from albireo.samplers.weights import least_effective
 from albireo.upper_limits import Limits
 
 NUM_LOOK = 1 << 14
@@ -34,12 +35,16 @@ _FROM_PRIOR = 0.25  # share of its points
 NUM_LOOKED = 512
 NUM_ADAPT = 512
 NUM_REFIT = 4096
-NUM_STAGES = 4
+MIN_STAGES, MAX_STAGES = 2, 4
 NUM_COMPONENTS = 8
 NUM_EM = 6
 _REFERENCE_MU = 10.0
 _MU = np.linspace(-5.0, 20.0, 101, dtype=np.float32)  # 1 pc to 100 kpc [mag]
 _LEAST = -1e4
+_NUM_HALVINGS = 8
+# A mixture is good enough where the effective sample of the labels' means is this share of the points. Kish's does not
+# tell that a small mode is hit too seldom.
+_EFFICIENT = 0.5
 # Shares of the first mixture: while the mixture adapts, and in the end.
 _FIRST_ADAPTING, _FIRST_AT_LAST = 0.2, 0.1
 
@@ -56,8 +61,8 @@ class FirstLook(eqx.Module):
     """
 
     x: Float[Array, "point label"]
-    magnitude: Float[Array, "point band"]
-    extinction: Float[Array, "point band"]
+    magnitude: Float[Array, "band point"]
+    extinction: Float[Array, "band point"]
     log_ratio: Float[Array, " point"]
     log_density: Float[Array, " point"]
 
@@ -92,8 +97,8 @@ class FirstLook(eqx.Module):
         model = problem.model
         return cls(
             model.standardise(theta),
-            model.absolute_magnitudes(theta),
-            model.extinction_vector(theta),
+            model.absolute_magnitudes(theta).T,
+            model.extinction_vector(theta).T,
             log_ratio,
             log_density + jnp.sum(jnp.log(model.label_std)),
         )
@@ -115,16 +120,17 @@ class FirstLook(eqx.Module):
         The number of stars at each distance is taken to be that of stars of the median labels. Without it giants
         would count for little: one that looks like a dwarf is ten times as far, and so is in a far larger volume.
         """
-        residual = star.mag - self.magnitude
         one = star.whiten(jnp.ones_like(star.mag))
         weight = jnp.maximum(one @ one, 1e-10)
-        toward_mean = star.whitener.T @ one / weight
-        mean_r, mean_residual = self.extinction @ toward_mean, residual @ toward_mean
-        r = star.whiten(self.extinction - mean_r[:, None])
-        d = star.whiten(residual - mean_residual[:, None])
-        spread = jnp.sum(r**2, axis=1) + 0.01
-        reddening = jnp.maximum(jnp.sum(r * d, axis=1) / spread, 0)
-        chi2 = jnp.sum((d - reddening[:, None] * r) ** 2, axis=1)
+        mean = star.whitener.T @ one / weight
+        # Weighted means over bands, below what is left of them in units of the errors.
+        whiten = jnp.concatenate([star.whitener - jnp.outer(one, mean), mean[None]])
+        residuals = jnp.matmul(whiten, star.mag[:, None] - self.magnitude, precision="highest")
+        extinctions = jnp.matmul(whiten, self.extinction, precision="highest")
+        d, mean_residual, r, mean_r = residuals[:-1], residuals[-1], extinctions[:-1], extinctions[-1]
+        spread = jnp.sum(r**2, axis=0) + 0.01
+        reddening = jnp.maximum(jnp.sum(r * d, axis=0) / spread, 0)
+        chi2 = jnp.sum((d - reddening * r) ** 2, axis=0)
         mu = mean_residual - reddening * mean_r
         parallax = parallax_from_distance_modulus(mu)
         variance_mu = 1 / weight + mean_r**2 / spread
@@ -133,7 +139,7 @@ class FirstLook(eqx.Module):
         theta = problem.model.label_median
         log_found = 0.0
         if star.censoring is not None:
-            limits = jax.vmap(star.limits)(self.magnitude, self.extinction)
+            limits = jax.vmap(star.limits, in_axes=1)(self.magnitude, self.extinction)
             log_found = jnp.sum(jax.vmap(Limits.log_prob)(limits, mu, reddening), axis=1)
         log_number = jax.vmap(lambda mu: log_prob_without_reddening(problem.prior, theta, mu, sky))(jnp.asarray(_MU))
         log_number = jnp.maximum(log_number, _LEAST)  # between infinities nothing can be interpolated
@@ -148,11 +154,12 @@ def _between(table: Float[Array, " grid"], mu: Float[Array, " point"]) -> Float[
 
 
 def temper(log_weight: Float[Array, " point"], min_ess: float) -> Float[Array, " point"]:
-    """Weights to the power 1/T, normalised, with the least T ≥ 1 that gives this effective sample size."""
+    """Weights to the power 1/T, normalised, with about the least T ≥ 1 that gives this effective sample size."""
+    log_weight = log_weight - jnp.max(log_weight)
 
     def ess(log_t):
-        w = jax.nn.softmax(log_weight * jnp.exp(-log_t))
-        return 1 / jnp.sum(w**2)
+        w = jnp.exp(log_weight * jnp.exp(-log_t))
+        return jnp.sum(w) ** 2 / jnp.sum(w**2)
 
     def halve(bounds, _):
         low, high = bounds
@@ -161,7 +168,7 @@ def temper(log_weight: Float[Array, " point"], min_ess: float) -> Float[Array, "
         return (jnp.where(enough, low, middle), jnp.where(enough, middle, high)), None
 
     zero = jnp.zeros((), log_weight.dtype)
-    (_, high), _ = jax.lax.scan(halve, (zero, zero + 12.0), None, length=12)
+    (_, high), _ = jax.lax.scan(halve, (zero, zero + 12.0), None, length=_NUM_HALVINGS)
     log_t = jnp.where(ess(zero) >= min_ess, zero, high)
     return jax.nn.log_softmax(log_weight * jnp.exp(-log_t))
 
@@ -216,7 +223,7 @@ def widen(mixture: GaussianMixture) -> GaussianMixture:
     )
 
 
-@eqx.filter_jit
+@jit_over_stars
 def propose_batch(problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> GaussianMixture:
     """`propose` for a batch."""
 
@@ -229,7 +236,8 @@ def propose_batch(problem: Problem, look: FirstLook, stars: Star | Hypotheses, k
 
 def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any, key: PRNGKeyArray) -> GaussianMixture:
     """A mixture close to the star's posterior over standardised labels, with heavier tails."""
-    key_look, key_fit, *key_stages = jax.random.split(key, 2 + NUM_STAGES)
+    key_look, key_fit, key_stages = jax.random.split(key, 3)
+    key_stages = jax.random.split(key_stages, MAX_STAGES)
     log_share = temper(look.score(problem, star, sky), 64.0)
     chosen = systematic(key_look, log_share, NUM_LOOKED)
     seen = look.x[chosen]
@@ -238,8 +246,9 @@ def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any
     log_target_seen = log_target(seen)
     log_density_seen = look.log_density[chosen] + log_share[chosen] + np.log(len(look.x))
 
-    def stage(mixture, key):
-        key_sample, key_fit = jax.random.split(key)
+    def stage(state):
+        num, mixture, _ = state
+        key_sample, key_fit = jax.random.split(key_stages[num])
         proposal = _join(widen(mixture), first, _FIRST_ADAPTING)
         drawn = proposal.sample(key_sample, NUM_ADAPT)
         x = jnp.concatenate([drawn, seen])
@@ -248,13 +257,19 @@ def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any
         log_density = log_density.at[NUM_ADAPT:].set(jnp.logaddexp(log_density[NUM_ADAPT:], log_density_seen))
         log_weight = jnp.concatenate([log_target(drawn), log_target_seen]) - log_density
         log_weight = jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf)
-        return fit_mixture(key_fit, x, temper(log_weight, 0.2 * NUM_ADAPT)), None
+        efficiency = least_effective(jax.nn.log_softmax(log_weight), x) / len(x)
+        return num + 1, fit_mixture(key_fit, x, temper(log_weight, 0.2 * NUM_ADAPT)), efficiency
 
-    mixture, _ = jax.lax.scan(stage, first, jnp.stack(key_stages))
+    def goes_on(state):
+        num, _, efficiency = state
+        return (num < MAX_STAGES) & ((num < MIN_STAGES) | ~(efficiency > _EFFICIENT))
+
+    start = jnp.zeros((), int), first, jnp.zeros((), seen.dtype)
+    _, mixture, _ = jax.lax.while_loop(goes_on, stage, start)
     return _join(widen(mixture), first, _FIRST_AT_LAST)
 
 
-@eqx.filter_jit
+@jit_over_stars
 def refit_batch(
     problem: Problem, stars: Star | Hypotheses, mixtures: GaussianMixture, keys: PRNGKeyArray, num_refits: int
 ) -> GaussianMixture:

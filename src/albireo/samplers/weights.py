@@ -1,13 +1,12 @@
 """Weighted draws from a mixture fitted to a star's posterior, and how far their weights can be trusted."""
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo import flags
-from albireo.device import over_stars
+from albireo.device import jit_over_stars, over_stars
 from albireo.likelihood import Star
 from albireo.model.mixture import GaussianMixture
 from albireo.outliers import Hypotheses
@@ -15,7 +14,7 @@ from albireo.samplers.base import Batch, Draws, Problem
 from albireo.samplers.convergence import judge_weights
 
 
-@eqx.filter_jit
+@jit_over_stars
 def weigh_batch(
     problem: Problem, stars: Star | Hypotheses, mixtures: GaussianMixture, keys: PRNGKeyArray, num_samples: int
 ) -> Batch:
@@ -69,11 +68,10 @@ def smooth_weights(log_ratio: Float[Array, " draw"]) -> tuple[Float[Array, " dra
     """
     num = log_ratio.size
     num_tail = int(min(num / 5, 3 * num**0.5))
-    log_ratio = log_ratio - jnp.max(log_ratio)
-    order = jnp.argsort(log_ratio)
-    tail = order[num - num_tail :]
-    cutoff = jnp.exp(log_ratio[order[num - num_tail - 1]])
-    excess = jnp.exp(log_ratio[tail]) - cutoff
+    largest, index = jax.lax.top_k(log_ratio, num_tail + 1)
+    log_ratio, largest, tail = log_ratio - largest[0], jnp.flip(largest - largest[0]), jnp.flip(index[:-1])
+    cutoff = jnp.exp(largest[0])
+    excess = jnp.exp(largest[1:]) - cutoff
     k, scale = fit_generalised_pareto(excess)
     p = (jnp.arange(num_tail, dtype=log_ratio.dtype) + 0.5) / num_tail
     safe_k = jnp.where(jnp.abs(k) < 1e-4, 1e-4, k)
