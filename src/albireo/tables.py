@@ -1,6 +1,7 @@
 """Reading table files, and taking columns of numbers out of tables: names, units and missing values in one place."""
 
 import csv
+import gzip
 import re
 import warnings
 from collections.abc import Iterator
@@ -25,13 +26,19 @@ FORMATS = {
     ".fits": "fits",
     ".fit": "fits",
     ".fits.gz": "fits",
+    ".fit.gz": "fits",
     ".parquet": "parquet",
     ".ecsv": "ascii.ecsv",
     ".csv": "ascii.csv",
+    ".csv.gz": "ascii.csv",
+    ".tbl": "ascii.ipac",
     ".vot": "votable",
+    ".vot.gz": "votable",
     ".xml": "votable",
 }
-_FORMAT_NAMES = "FITS (.fits), Parquet (.parquet), ECSV (.ecsv), CSV (.csv) or VOTable (.vot, .xml)"
+# What archives give out and nobody need write.
+_READ_ONLY = (".csv.gz", ".vot.gz", ".tbl")
+_FORMAT_NAMES = "FITS (.fits), Parquet (.parquet), ECSV (.ecsv), CSV (.csv), VOTable (.vot, .xml) or IPAC (.tbl)"
 
 
 def read_table(path: str | Path) -> Table:
@@ -87,7 +94,8 @@ def check_csv(path: Path) -> None:
     Raises:
         UserError: a line has more or fewer values than the header.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file)
         names = next(lines, [])
         for values in lines:
@@ -111,6 +119,8 @@ def write_table(table: Table, path: str | Path) -> None:
         UserError: an unknown ending, columns that the format cannot hold, or a full disk.
     """
     path = Path(path)
+    if _ending(path) in _READ_ONLY:
+        raise UserError(f"the table {path} cannot be written, {_ending(path)} is only read; choose .fits or another.")
     file_format = FORMATS[_ending(path)]
     try:
         with warnings.catch_warnings():
