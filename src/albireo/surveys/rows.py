@@ -136,10 +136,9 @@ class Rows:
         names = self.error_columns(where) or (where.error,)
         if names == (where.error,):
             return self.measured(where.error, u.mag)
-        snr = self.measured(names[0])
-        if names == where.flux:
-            flux_err = self.measured(names[1])
-            snr = snr / np.where(flux_err > 0, flux_err, np.nan)
+        snr, *errors = (self.measured(name) for name in names)
+        for err in errors:  # of a flux that stands for it
+            snr = snr / np.where(err > 0, err, np.nan)
         return POGSON / np.where(snr > 0, snr, np.nan)
 
     def _measure_labels(self, floors: tuple[float, ...]) -> None:
