@@ -61,9 +61,7 @@ def reading(path: Path) -> Iterator[str]:
     Raises:
         UserError: no such file, an unknown ending, or a file that is not what its ending says.
     """
-    if not path.is_file():
-        raise UserError(f"there is no file {path}; give the path of a table in {_FORMAT_NAMES}.")
-    ending = _ending(path)
+    ending = check_table(path)
     try:
         yield FORMATS[ending]
     except UserError:
@@ -71,6 +69,17 @@ def reading(path: Path) -> Iterator[str]:
     except Exception as error:  # a damaged file raises whatever its reader stumbles over
         cause = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{path} could not be read as a {ending} table ({cause}); mend it or export it anew.") from None
+
+
+def check_table(path: Path) -> str:
+    """Refuse what is no table file by its name; returns the ending.
+
+    Raises:
+        UserError: no such file, or an unknown ending.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no file {path}; give the path of a table in {_FORMAT_NAMES}.")
+    return _ending(path)
 
 
 def _read(path: Path, file_format: str) -> Table:
