@@ -92,15 +92,7 @@ def test_a_cluster_infers_the_same_when_a_worker_dies(stars, tmp_path, capsys):
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        first = next(iter(cluster.workers.values())).pid
-
-        def kill():
-            while not list((tmp_path / "run").rglob("Npix=*.parquet")):
-                time.sleep(0.05)
-            os.kill(first, signal.SIGKILL)
-
-        killer = threading.Thread(target=kill, daemon=True)
-        killer.start()
+        first, killer = kill_a_worker(cluster, tmp_path / "run")
         for name in ("run", "undisturbed"):
             assert cli.run([*arguments_for(stars, tmp_path / name), "--dask", cluster.scheduler_address]) == 0
         killer.join()
@@ -109,6 +101,32 @@ def test_a_cluster_infers_the_same_when_a_worker_dies(stars, tmp_path, capsys):
     assert_is_a_catalogue_that_says_what_it_holds(tmp_path / "run")
     assert_is_converted_with_all_that_it_says(tmp_path / "run")
     assert_is_shown_or_a_sentence_says_what_to_do(tmp_path / "run", capsys)
+
+
+def kill_a_worker(cluster, run: Path):
+    """Kill a worker as soon as a partition is done; its id, and the thread that waits for that."""
+    first = next(iter(cluster.workers.values())).pid
+
+    def kill():
+        while not list(run.rglob("Npix=*.parquet")):
+            time.sleep(0.05)
+        os.kill(first, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    return first, killer
+
+
+@pytest.mark.slow
+def test_the_only_worker_dies_and_its_successor_has_the_model_too(stars, tmp_path):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        first, killer = kill_a_worker(cluster, tmp_path / "run")
+        assert cli.run([*arguments_for(stars, tmp_path / "run"), "--dask", cluster.scheduler_address]) == 0
+        killer.join()
+        assert all(worker.pid != first for worker in cluster.workers.values())
+    assert len(lsdb.open_catalog(tmp_path / "run").compute()) == N_STAR
 
 
 def assert_same(run: Path, undisturbed: Path, stars: Path) -> None:
