@@ -9,13 +9,17 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from astropy import units as u
 from astropy.table import Table
+from pyarrow import parquet
 
 from albireo import catalog as catalog_module
 from albireo import cli
 from albireo.catalog import Catalog
+from albireo.model import load_model
+from albireo.scale import hats as albireo_hats
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # other people's: lsdb and dask warn of their own future
 lsdb = pytest.importorskip("lsdb")
@@ -92,7 +96,15 @@ def test_a_cluster_infers_the_same_when_a_worker_dies(stars, tmp_path, capsys):
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        first, killer = kill_a_worker(cluster, tmp_path / "run")
+        first = next(iter(cluster.workers.values())).pid
+
+        def kill():
+            while not list((tmp_path / "run").rglob("Npix=*.parquet")):
+                time.sleep(0.05)
+            os.kill(first, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill, daemon=True)
+        killer.start()
         for name in ("run", "undisturbed"):
             assert cli.run([*arguments_for(stars, tmp_path / name), "--dask", cluster.scheduler_address]) == 0
         killer.join()
@@ -103,29 +115,29 @@ def test_a_cluster_infers_the_same_when_a_worker_dies(stars, tmp_path, capsys):
     assert_is_shown_or_a_sentence_says_what_to_do(tmp_path / "run", capsys)
 
 
-def kill_a_worker(cluster, run: Path):
-    """Kill a worker as soon as a partition is done; its id, and the thread that waits for that."""
-    first = next(iter(cluster.workers.values())).pid
-
-    def kill():
-        while not list(run.rglob("Npix=*.parquet")):
-            time.sleep(0.05)
-        os.kill(first, signal.SIGKILL)
-
-    killer = threading.Thread(target=kill, daemon=True)
-    killer.start()
-    return first, killer
-
-
-@pytest.mark.slow
-def test_the_only_worker_dies_and_its_successor_has_the_model_too(stars, tmp_path):
+def test_the_only_worker_dies_and_its_successor_is_given_the_model(stars, tmp_path, monkeypatch):
+    """With a stand-in for the inference of a partition, that kills the first process it runs in."""
     from distributed import LocalCluster
+    from hats import HealpixPixel
 
+    died, done = tmp_path / "died", []
+
+    def stand_in(frame, shared, positions, pixel, output, settings):
+        if not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        path = albireo_hats._file(output, HealpixPixel(*pixel))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(pa.Table.from_pandas(frame), path)
+        return len(frame) if shared["model"].bands else 0
+
+    monkeypatch.setattr(albireo_hats, "_infer_partition", stand_in)
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
-        first, killer = kill_a_worker(cluster, tmp_path / "run")
-        assert cli.run([*arguments_for(stars, tmp_path / "run"), "--dask", cluster.scheduler_address]) == 0
-        killer.join()
-        assert all(worker.pid != first for worker in cluster.workers.values())
+        problem = {"model": load_model("default")}
+        address = cluster.scheduler_address
+        albireo_hats.infer_hats(stars, problem, tmp_path / "run", {"seed": 4}, dask=address, progress=done.append)
+    assert died.exists()
+    assert sum(done) == N_STAR
     assert len(lsdb.open_catalog(tmp_path / "run").compute()) == N_STAR
 
 
