@@ -2,11 +2,12 @@
 
     python -m benchmarks.catalogue write stars.parquet [--stars 1000000]
     python -m benchmarks.catalogue read stars.parquet -o RUN
-    /usr/bin/time -v albireo infer stars.parquet -o RUN2 --sampler importance --limit 20000
+    python -m benchmarks.catalogue infer stars.parquet -o RUN2 [--stars 1280]
 
 `write` draws rows of `green2020_stars.fits` again and again, each with its own noise of the size of its errors and a
-position of its own. `read` works through all of them as `albireo infer` does, with a summary that takes no sampling:
-what it takes is what comes on top of the sampler.
+position of its own. `read` works through all of them as `albireo infer` does, with a summary that takes no sampling.
+`infer` does so with the importance sampler, for some chunks of them after a first one, in which much is compiled, and
+says how much of the time none of the samplers was at work.
 """
 
 import argparse
@@ -14,14 +15,17 @@ import os
 import resource
 import time
 from pathlib import Path
+from threading import Lock
 
+import jax
 import numpy as np
 import pyarrow as pa
 from astropy.table import Table
 from pyarrow import parquet
 
+from albireo import Importance, infer, load_model, load_prior
 from albireo.bands import DEFAULT_BANDS
-from albireo.scale.chunks import infer_in_chunks
+from albireo.scale.chunks import CHUNK_SIZE, infer_in_chunks
 from albireo.scale.stream import CatalogFile
 
 DATA = Path(os.environ.get("ALBIREO_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -31,21 +35,76 @@ _NUM_COLUMNS = 44
 
 
 def main() -> None:
-    """Write the catalogue, or read it."""
+    """Write the catalogue, read it, or infer some of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=["write", "read"])
+    parser.add_argument("command", choices=["write", "read", "infer"])
     parser.add_argument("path", type=Path)
     parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--stars", type=int, default=1_000_000)
+    parser.add_argument("--stars", type=int)
     arguments = parser.parse_args()
     if arguments.command == "write":
-        write_catalogue(arguments.path, arguments.stars)
-        return
+        write_catalogue(arguments.path, arguments.stars or 1_000_000)
+    elif arguments.command == "read":
+        _read(arguments.path, arguments.output)
+    else:
+        _infer(arguments.path, arguments.output, arguments.stars or 5 * CHUNK_SIZE)
+
+
+def _read(path: Path, output: Path) -> None:
     start = time.perf_counter()
-    stars = CatalogFile(arguments.path)
-    infer_in_chunks(stars, StandIn, arguments.output, {})
+    stars = CatalogFile(path)
+    infer_in_chunks(stars, StandIn, output, {})
     seconds, peak = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{len(stars)} stars: {seconds:.1f} s, {seconds / len(stars) * 1e3:.3f} ms a star, peak memory {peak:.0f} MB")
+
+
+def _infer(path: Path, output: Path, num: int) -> None:
+    """Infer a chunk, and then as many stars as said with the clock running."""
+    model, clock = load_model("default"), Clock()
+    problem = {"model": model, "prior": load_prior("milky-way", model), "sampler": Timed(Importance(), clock)}
+    for name, rows in (("warm-up", slice(CHUNK_SIZE)), ("clocked", slice(CHUNK_SIZE, CHUNK_SIZE + num))):
+        start, clock.seconds = time.perf_counter(), 0.0
+        infer_in_chunks(CatalogFile(path, rows=rows), lambda stars: infer(stars, **problem), output / name, {})
+        seconds, outside = time.perf_counter() - start, time.perf_counter() - start - clock.seconds
+        print(
+            f"{name}: {seconds:.1f} s, of which {outside:.1f} s ({outside / seconds:.1%}) outside the samplers, "
+            f"{outside / (rows.stop - (rows.start or 0)) * 1e3:.1f} ms a star"
+        )
+
+
+class Clock:
+    """For how long at least one of several threads was at something [s]."""
+
+    def __init__(self):
+        self.seconds, self._active, self._start, self._lock = 0.0, 0, 0.0, Lock()
+
+    def __enter__(self):
+        with self._lock:
+            self._start = self._start if self._active else time.perf_counter()
+            self._active += 1
+
+    def __exit__(self, *_):
+        with self._lock:
+            self._active -= 1
+            self.seconds += 0.0 if self._active else time.perf_counter() - self._start
+
+
+class Timed:
+    """A sampler, and those that its stars go on to, by a clock."""
+
+    def __init__(self, sampler, clock: Clock):
+        self._sampler, self._clock = sampler, clock
+        self.batch_size, self.engine = sampler.batch_size, getattr(sampler, "engine", type(sampler).__name__)
+
+    def fallbacks(self):
+        """What a star goes on to."""
+        fallbacks = getattr(self._sampler, "fallbacks", tuple)()
+        return tuple(Timed(sampler, self._clock) for sampler in fallbacks)
+
+    def run(self, *arguments):
+        """Sample a batch of stars."""
+        with self._clock:
+            return jax.block_until_ready(self._sampler.run(*arguments))
 
 
 def write_catalogue(path: Path, num_stars: int) -> None:

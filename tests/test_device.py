@@ -1,10 +1,12 @@
 """Stars side by side give what stars one after the other give."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from albireo import Importance, device, infer
+from albireo.cache import remember_last
 from stars import simulate
 
 
@@ -14,6 +16,48 @@ def test_all_stars_are_computed_whatever_the_number_at_once(monkeypatch, at_once
     first, second = jnp.arange(5.0), jnp.arange(10.0).reshape(5, 2)
     result = device.over_stars(lambda args: {"sum": args[0] + args[1].sum()}, (first, second))
     np.testing.assert_array_equal(result["sum"], first + second.sum(axis=1))
+
+
+@pytest.mark.parametrize("num", [1, 4, 5, 255, 300])
+def test_few_sizes_are_compiled_and_no_star_is_lost(num):
+    sizes = []
+
+    def function(stars, weight):
+        sizes.append(len(weight))
+        return {"sum": stars["mag"].sum(axis=1) * weight}
+
+    stars, weight = {"mag": np.arange(3.0 * num).reshape(num, 3)}, np.arange(num)
+    result = device.in_few_sizes(function, stars, weight)
+    np.testing.assert_array_equal(result["sum"], stars["mag"].sum(axis=1) * weight)
+    assert sizes == [{1: 4, 4: 4, 5: 16, 255: 256, 300: 512}[num]]
+
+
+class Opaque:
+    """An object that JAX does not know."""
+
+
+def test_a_result_is_remembered_for_the_same_arrays_alone():
+    calls = []
+
+    @remember_last
+    def twice(tree, seed):
+        calls.append(seed)
+        return [2 * seed for _ in jax.tree.leaves(tree)]
+
+    array = jnp.ones(3)
+    for tree, seed, num in [
+        ({"a": array}, 1, 1),
+        ({"a": array}, 1, 1),  # another dictionary of the same array
+        ({"a": array}, 2, 2),
+        ({"b": array}, 2, 3),
+        ({"b": jnp.ones(3)}, 2, 4),
+        (np.ones(3), 2, 5),
+        (np.ones(3), 2, 6),  # could have been written to
+        (Opaque(), 2, 7),
+        (Opaque(), 2, 8),
+    ]:
+        assert twice(tree, seed) == [2 * seed]
+        assert len(calls) == num
 
 
 class FakeGPU:

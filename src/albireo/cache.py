@@ -1,6 +1,12 @@
-"""Compiled code, kept between sessions: compiling takes a minute, running what is compiled a second."""
+"""Compiled code, kept between sessions: compiling takes a minute, running what is compiled a second.
 
+And results kept between calls, where the next is like to ask the same.
+"""
+
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import jax
 from platformdirs import user_cache_dir
@@ -24,3 +30,27 @@ def cache_folder() -> Path | None:
     if not jax.config.jax_enable_compilation_cache:
         return None
     return Path(jax.config.jax_compilation_cache_dir or Path(user_cache_dir("albireo", appauthor=False)) / "jax")
+
+
+def remember_last(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A pure function that returns what it did the last time, if it is asked for the same numbers again.
+
+    Chunk after chunk of a catalogue asks the same of a problem. Arrays are the same if they are the same objects, for
+    JAX's cannot change; of other things, such as a prior that is no pytree of arrays, nothing is remembered.
+    """
+    last: tuple[Any, Any, Any] | None = None
+
+    @wraps(function)
+    def remembering(*arguments: Any) -> Any:
+        nonlocal last
+        leaves, structure = jax.tree.flatten(arguments)
+        if not all(isinstance(leaf, jax.Array | int) for leaf in leaves):
+            return function(*arguments)
+        asked = structure, [leaf if isinstance(leaf, int) else id(leaf) for leaf in leaves], jax.config.jax_enable_x64
+        known = last
+        if known is None or known[0] != asked:
+            # The leaves are kept, so that no other array gets the identity of one of them.
+            known = last = asked, leaves, function(*arguments)
+        return known[2]
+
+    return remembering

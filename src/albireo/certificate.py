@@ -1,5 +1,7 @@
 """The certificate of every star: convergence, modes, quality of the fit, and the flags made of them."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,9 @@ from scipy.stats import chi2 as chi2_distribution
 from scipy.stats import gaussian_kde
 
 from albireo import flags
+from albireo.cache import remember_last
 from albireo.catalog import Catalog
+from albireo.device import in_few_sizes
 from albireo.flags import Flag
 from albireo.model import StellarModel
 from albireo.model.domain import MIN_DENSITY_ABSOLUTE, MIN_DENSITY_COLOR, Domain
@@ -129,15 +133,15 @@ def _outside_domain(model: StellarModel, theta: Float[np.ndarray, "draw star lab
     if model.domain is None:
         return np.zeros(len(catalog), bool)
     thinned = theta[np.linspace(0, len(theta) - 1, _NUM_DOMAIN_DRAWS).astype(int)]
-    density = np.asarray(_density(model.domain, jnp.asarray(thinned, jnp.float32)))
-    used = np.isfinite(catalog.mag)
+    density = in_few_sizes(partial(_density, model.domain), np.swapaxes(thinned, 0, 1).astype(np.float32))
+    used = np.isfinite(catalog.mag)[:, None]
     outside = (density[..., 0] < MIN_DENSITY_ABSOLUTE) | np.any((density[..., 1:] < MIN_DENSITY_COLOR) & used, axis=-1)
-    return np.mean(outside, axis=0) > 0.5
+    return np.mean(outside, axis=1) > 0.5
 
 
 @eqx.filter_jit
-def _density(domain: Domain, theta: Float[Array, "draw star label"]) -> Float[Array, "draw star 1+band"]:
-    return jax.lax.map(domain.density, theta)
+def _density(domain: Domain, theta: Float[Array, "star draw label"]) -> Float[Array, "star draw 1+band"]:
+    return jax.lax.map(domain.density, theta, batch_size=16)
 
 
 def _outside_dust_map(prior: Prior, posterior: xr.Dataset, catalog: Catalog):
@@ -147,8 +151,7 @@ def _outside_dust_map(prior: Prior, posterior: xr.Dataset, catalog: Catalog):
         return np.zeros(len(catalog), bool)
     mu = np.median(posterior["distance_modulus"].values, axis=(0, 1))
     position = np.stack([catalog.glon, catalog.glat], axis=-1)
-    at = _dust_is_reliable(prior, jnp.asarray(np.nan_to_num(mu)), jnp.asarray(np.nan_to_num(position)))
-    return known & ~np.asarray(at)
+    return known & ~in_few_sizes(partial(_dust_is_reliable, prior), np.nan_to_num(mu), np.nan_to_num(position))
 
 
 @eqx.filter_jit
@@ -187,6 +190,7 @@ def _prior_dominated(prior_draws: Float[np.ndarray, "prior_draw label"], theta: 
     return np.any(wide & (p50 > low) & (p50 < high), axis=1)
 
 
+@remember_last
 @eqx.filter_jit
 def _prior_draws(problem: Problem) -> Float[Array, "prior_draw label"]:
     """Labels by the prior in all the sky: they do not depend on the direction much."""

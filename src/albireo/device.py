@@ -10,6 +10,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 
 # Stars that a sampler is given at a time on a processor: what they share, compiling above all, costs little then.
 _ON_PROCESSOR = 64
@@ -17,6 +18,7 @@ _LEAST, _MOST = 64, 16384
 # What one star needs while it is sampled [bytes]: XLA plans 3 MB of it; the rest is for what it does not count.
 _BYTES_A_STAR = 8 << 20
 _MEMORY_UNKNOWN = 8 << 30
+_FEW = (4, 16, 64, 256)
 
 
 def stars_at_once() -> int:
@@ -72,3 +74,19 @@ def jit_over_stars(function: Callable) -> Callable:
         return compiled()(*args)
 
     return call
+
+
+def in_few_sizes(function: Callable[..., Any], *stars: Any) -> Any:
+    """A compiled function of many stars, given some of them twice, so that it is not compiled for every number of them.
+
+    It is compiled for 4, 16, 64, 256 and multiples of 256.
+
+    Args:
+        function: of arrays whose leading axis is the star's, as is that of all it returns.
+        stars: its arguments.
+    """
+    num = len(jax.tree.leaves(stars)[0])
+    size = next((few for few in _FEW if num <= few), -(-num // _FEW[-1]) * _FEW[-1])
+    index = np.resize(np.arange(num), size)
+    padded = stars if size == num else jax.tree.map(lambda a: np.asarray(a)[index], stars)
+    return jax.tree.map(lambda a: np.asarray(a)[:num], function(*padded))

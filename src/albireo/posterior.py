@@ -1,6 +1,7 @@
 """Posterior: the draws of all stars, with their certificates, ready for ArviZ, tables and files."""
 
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from jaxtyping import Array, Float, Int
 from albireo import flags
 from albireo.catalog import Catalog
 from albireo.certificate import certify
+from albireo.device import in_few_sizes
 from albireo.errors import UserError
 from albireo.groups import as_arviz, by_measurement, catalog_of, data_groups, dataset, draws_of, star_index
 from albireo.likelihood import (
@@ -61,7 +63,7 @@ class Posterior:
         model = problem.model
         probability = _outlier_probability(batch, catalog, problem, metadata)
         stars = Star.from_catalog(_with_outliers(catalog, probability), scatter=problem.model.scatter)
-        derived = _derive(problem, jax.tree.map(jnp.asarray, stars), batch.draws)
+        derived = in_few_sizes(partial(_derive, problem), stars, batch.draws)
         variables = dict(zip(model.labels, np.moveaxis(batch.draws.theta, -1, 0), strict=True)) | {
             "distance_modulus": batch.draws.mu,
             "reddening": batch.draws.reddening,
@@ -75,7 +77,7 @@ class Posterior:
             weighted = dataset(variables | {"log_weight": batch.log_weight}, dims, catalog)
             groups["weighted_posterior"] = weighted.transpose("chain", "draw", "star")
             groups["posterior"] = resample(drawn, batch.log_weight, metadata["seed"], catalog.row)
-        chi2, unlikely = (_least(np.asarray(derived[name]), batch.log_weight) for name in ("chi2", "unlikely"))
+        chi2, unlikely = (_least(derived[name], batch.log_weight) for name in ("chi2", "unlikely"))
         stats = certify(batch, groups["posterior"], chi2, np.exp(-unlikely), catalog, problem)
         if probability is not None:
             stats |= _name_outliers(probability, catalog)
@@ -429,7 +431,7 @@ def _derive(problem: Problem, stars: Star, draws: Draws) -> dict[str, Array]:
         not_found = jax.vmap(jax.vmap(lambda *draw: log_likelihood_limits(problem.model, star, *draw)))(*draws)
         return derived | {"unlikely": -jnp.min(not_found, axis=-1)}
 
-    return jax.lax.map(one, (stars, jax.tree.map(jnp.asarray, draws)), batch_size=16)
+    return jax.lax.map(one, (stars, draws), batch_size=16)
 
 
 def _least(values: Float[np.ndarray, "star chain draw"], log_weight: Float[np.ndarray, "star chain draw"] | None):

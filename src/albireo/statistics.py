@@ -45,11 +45,10 @@ def summarise(values: Float[np.ndarray, "star draw"], weight: Float[np.ndarray, 
     order = np.argsort(values, axis=1)
     values, weight = np.take_along_axis(values, order, axis=1), np.take_along_axis(weight, order, axis=1)
     cumulative = np.cumsum(weight, axis=1) - 0.5 * weight
-    percentiles = {
-        name: np.array([np.interp(p, c, v) for c, v in zip(cumulative, values, strict=True)])
-        for name, p in _PERCENTILES.items()
-    }
-    return {"mean": mean, "std": std} | percentiles
+    shares = list(_PERCENTILES.values())
+    percentiles = np.array([np.interp(shares, c, v) for c, v in zip(cumulative, values, strict=True)])
+    percentiles = percentiles.reshape(len(values), len(shares))  # of no star, too
+    return {"mean": mean, "std": std} | dict(zip(_PERCENTILES, percentiles.T, strict=True))
 
 
 def robust_width(values: Float[np.ndarray, " star"]) -> float:

@@ -1,6 +1,7 @@
 """Reading table files, and taking columns of numbers out of tables: names, units and missing values in one place."""
 
 import csv
+import gzip
 import re
 import warnings
 from collections.abc import Iterator
@@ -25,13 +26,19 @@ FORMATS = {
     ".fits": "fits",
     ".fit": "fits",
     ".fits.gz": "fits",
+    ".fit.gz": "fits",
     ".parquet": "parquet",
     ".ecsv": "ascii.ecsv",
     ".csv": "ascii.csv",
+    ".csv.gz": "ascii.csv",
+    ".tbl": "ascii.ipac",
     ".vot": "votable",
+    ".vot.gz": "votable",
     ".xml": "votable",
 }
-_FORMAT_NAMES = "FITS (.fits), Parquet (.parquet), ECSV (.ecsv), CSV (.csv) or VOTable (.vot, .xml)"
+# What archives give out and nobody need write.
+_READ_ONLY = (".csv.gz", ".vot.gz", ".tbl")
+_FORMAT_NAMES = "FITS (.fits), Parquet (.parquet), ECSV (.ecsv), CSV (.csv), VOTable (.vot, .xml) or IPAC (.tbl)"
 
 
 def read_table(path: str | Path) -> Table:
@@ -54,9 +61,7 @@ def reading(path: Path) -> Iterator[str]:
     Raises:
         UserError: no such file, an unknown ending, or a file that is not what its ending says.
     """
-    if not path.is_file():
-        raise UserError(f"there is no file {path}; give the path of a table in {_FORMAT_NAMES}.")
-    ending = _ending(path)
+    ending = check_table(path)
     try:
         yield FORMATS[ending]
     except UserError:
@@ -64,6 +69,17 @@ def reading(path: Path) -> Iterator[str]:
     except Exception as error:  # a damaged file raises whatever its reader stumbles over
         cause = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{path} could not be read as a {ending} table ({cause}); mend it or export it anew.") from None
+
+
+def check_table(path: Path) -> str:
+    """Refuse what is no table file by its name; returns the ending.
+
+    Raises:
+        UserError: no such file, or an unknown ending.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no file {path}; give the path of a table in {_FORMAT_NAMES}.")
+    return _ending(path)
 
 
 def _read(path: Path, file_format: str) -> Table:
@@ -87,7 +103,8 @@ def check_csv(path: Path) -> None:
     Raises:
         UserError: a line has more or fewer values than the header.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file)
         names = next(lines, [])
         for values in lines:
@@ -111,6 +128,8 @@ def write_table(table: Table, path: str | Path) -> None:
         UserError: an unknown ending, columns that the format cannot hold, or a full disk.
     """
     path = Path(path)
+    if _ending(path) in _READ_ONLY:
+        raise UserError(f"the table {path} cannot be written, {_ending(path)} is only read; choose .fits or another.")
     file_format = FORMATS[_ending(path)]
     try:
         with warnings.catch_warnings():

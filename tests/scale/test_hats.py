@@ -9,13 +9,17 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from astropy import units as u
 from astropy.table import Table
+from pyarrow import parquet
 
 from albireo import catalog as catalog_module
 from albireo import cli
 from albireo.catalog import Catalog
+from albireo.model import load_model
+from albireo.scale import hats as albireo_hats
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # other people's: lsdb and dask warn of their own future
 lsdb = pytest.importorskip("lsdb")
@@ -109,6 +113,32 @@ def test_a_cluster_infers_the_same_when_a_worker_dies(stars, tmp_path, capsys):
     assert_is_a_catalogue_that_says_what_it_holds(tmp_path / "run")
     assert_is_converted_with_all_that_it_says(tmp_path / "run")
     assert_is_shown_or_a_sentence_says_what_to_do(tmp_path / "run", capsys)
+
+
+def test_the_only_worker_dies_and_its_successor_is_given_the_model(stars, tmp_path, monkeypatch):
+    """With a stand-in for the inference of a partition, that kills the first process it runs in."""
+    from distributed import LocalCluster
+    from hats import HealpixPixel
+
+    died, done = tmp_path / "died", []
+
+    def stand_in(frame, shared, positions, pixel, output, settings):
+        if not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        path = albireo_hats._file(output, HealpixPixel(*pixel))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(pa.Table.from_pandas(frame), path)
+        return len(frame) if shared["model"].bands else 0
+
+    monkeypatch.setattr(albireo_hats, "_infer_partition", stand_in)
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        problem = {"model": load_model("default")}
+        address = cluster.scheduler_address
+        albireo_hats.infer_hats(stars, problem, tmp_path / "run", {"seed": 4}, dask=address, progress=done.append)
+    assert died.exists()
+    assert sum(done) == N_STAR
+    assert len(lsdb.open_catalog(tmp_path / "run").compute()) == N_STAR
 
 
 def assert_same(run: Path, undisturbed: Path, stars: Path) -> None:

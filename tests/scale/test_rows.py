@@ -1,5 +1,7 @@
 """Rows of files: a part of any format is what a whole reading has there, and damage is told in a sentence."""
 
+import gzip
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -35,12 +37,18 @@ def write_astropy_parquet(table, path):
     table.write(path)
 
 
+def write_packed_csv(table, path):
+    with gzip.open(path, "wt") as file:
+        table.write(file, format="ascii.csv")
+
+
 FORMATS = {
     "fits": lambda table, path: table.write(path),
     "fits.gz": lambda table, path: table.write(path),
     "parquet": write_plain_parquet,
     "units.parquet": write_astropy_parquet,
     "csv": lambda table, path: table.write(path, format="ascii.csv"),
+    "csv.gz": write_packed_csv,
     "ecsv": lambda table, path: table.write(path),
 }
 

@@ -48,6 +48,16 @@ def gaia_vizier(release=2):
     return table
 
 
+def gaia_fluxes():
+    """With fluxes and their errors alone, as the columns that VizieR gives by default."""
+    table = gaia()
+    for band in ("g", "bp", "rp"):
+        ratio = table[f"phot_{band}_mean_flux_over_error"]
+        table[f"phot_{band}_mean_flux"], table[f"phot_{band}_mean_flux_error"] = 30 * ratio, np.full(NUM, 30.0)
+        del table[f"phot_{band}_mean_flux_over_error"]
+    return table
+
+
 def ps1():
     table = Table(
         {
@@ -197,7 +207,7 @@ def galah(release=2):
 
 # Every spelling of every survey.
 ALL = {
-    "gaia-dr2": (gaia, gaia_vizier),
+    "gaia-dr2": (gaia, gaia_vizier, gaia_fluxes),
     "gaia-dr3": (lambda: gaia(3), lambda: gaia_vizier(3)),
     "ps1-mean": (ps1, ps1_vizier),
     "ps1-stack": (ps1_stack,),

@@ -1,5 +1,8 @@
 """The surveys' own tables: units, systems, missing codes, floors, and what each cut removes."""
 
+import gzip
+import json
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -342,6 +345,37 @@ def test_commands_read_and_list(tmp_path, capsys):
     listed = capsys.readouterr().out
     assert all(f"    {cut.name}: " in listed for survey in surveys.SURVEYS.values() for cut in survey.cuts)
     assert listed.count("    correction zero-point: ") == 2
+
+
+def test_columns_tell_which_cuts_lack_something(tmp_path, capsys):
+    table = archives.gaia_vizier(3)
+    del table["Nper"], table["RUWE"]
+    table.write(tmp_path / "gaia.vot", format="votable")
+    assert cli.run(["columns", str(tmp_path / "gaia.vot"), "--json"]) == 0
+    expected = {"visibility-periods": "visibility_periods_used or Nper", "ruwe": "ruwe"}
+    assert json.loads(capsys.readouterr().out)["impossible_cuts"]["gaia-dr3"] == expected
+    assert cli.run(["columns", str(tmp_path / "gaia.vot")]) == 0
+    assert "    cut ruwe: needs the column ruwe; add it, or leave out the cut\n" in capsys.readouterr().out
+    without = [f"--without-cut={cut}" for cut in expected] + ["--without-correction=error-inflation"]
+    arguments = ["read", str(tmp_path / "gaia.vot"), "--survey", "gaia-dr3", "-o", str(tmp_path / "stars.fits")]
+    assert cli.run([*arguments, *without]) == 0
+
+
+@pytest.mark.parametrize("ending", [".csv.gz", ".vot.gz", ".tbl"])
+def test_what_archives_pack_is_read(tmp_path, capsys, ending):
+    plain = tmp_path / f"gaia{ending.removesuffix('.gz')}"
+    formats = {".csv.gz": "ascii.csv", ".vot.gz": "votable", ".tbl": "ascii.ipac"}
+    archives.gaia().write(plain, format=formats[ending])
+    if ending.endswith(".gz"):
+        (tmp_path / f"gaia{ending}").write_bytes(gzip.compress(plain.read_bytes()))
+    stars = read(tmp_path / f"gaia{ending}", "gaia-dr2")
+    np.testing.assert_allclose(stars["gaia_g"], 14.0)
+    assert stars["source_id"].tolist() == archives.gaia()["source_id"].tolist()
+    out = tmp_path / f"stars{ending}"
+    arguments = ["read", str(plain), "--survey", "gaia-dr2", "-o", str(out)]
+    assert cli.run(arguments) == 2
+    assert f"{ending} is only read" in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_a_truncated_file_is_a_mistake(tmp_path, capsys):

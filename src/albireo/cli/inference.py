@@ -119,13 +119,20 @@ def infer_command(
 
 
 def _check_kind(input_path: Path, dask: str | None, of_files: dict[str, object]) -> None:
-    """Refuse options that the kind of input does not have."""
+    """Refuse what is no input, and options that the kind of input does not have, before a model is loaded."""
     if input_path.is_dir():
+        from albireo.scale.hats import check_hats
+
+        check_hats(input_path)
         given = [name for name, value in of_files.items() if value]
         if given:
             raise UserError(f"{given[0]} works with a file of stars, not with a HATS folder; leave it out.")
-    elif dask is not None:
+        return
+    from albireo.tables import check_table
+
+    if dask is not None:
         raise UserError(f"--dask works with a HATS folder, and {input_path} is none; leave it out.")
+    check_table(input_path)
 
 
 def _parse_rows(rows: str | None, limit: int | None) -> slice | None:

@@ -46,17 +46,18 @@ def columns_command(
     """Say what a table is: of which survey, what its columns are taken for, and what it lacks."""
     from albireo.surveys import SURVEYS, recognise, understood
     from albireo.surveys.corrections import planned
+    from albireo.surveys.cuts import impossible_cuts
     from albireo.surveys.inventory import inventory
     from albireo.tables import read_table
 
     table = read_table(input_path)
     surveys = {name: understood(table, name) for name in recognise(table)}
     corrections = {name: planned(table, SURVEYS[name]) for name in surveys}
+    impossible = {name: impossible_cuts(table, SURVEYS[name]) for name in surveys}
     have, missing = inventory(table)
     if as_json:
-        typer.echo(
-            json.dumps({"surveys": surveys, "corrections": corrections, "have": have, "missing": missing}, indent=2)
-        )
+        said = {"surveys": surveys, "corrections": corrections, "impossible_cuts": impossible}
+        typer.echo(json.dumps(said | {"have": have, "missing": missing}, indent=2))
         return
     for name, taken in surveys.items():
         typer.echo(f"{name}: {SURVEYS[name].title}; read it with `albireo read {input_path} --survey {name} -o TABLE`")
@@ -64,6 +65,8 @@ def columns_command(
             typer.echo(f"    {theirs} is {ours}")
         for correction, plan in corrections[name].items():
             typer.echo(f"    correction {correction}: {plan}")
+        for cut, column in impossible[name].items():
+            typer.echo(f"    cut {cut}: needs the column {column}; add it, or leave out the cut")
     if not surveys:
         typer.echo("no survey recognised (`albireo surveys` lists them)")
     typer.echo(f"albireo's columns it has: {', '.join(have) or 'none'}")
@@ -143,7 +146,9 @@ def match_command(
     write_table(table, output)
     for name, counts in (table.meta or {})["matches"].items():
         say(f"note: {name}: " + ", ".join(f"{num} {what}" for what, num in counts.items()))
-    tell(f"{output}: {len(table)} rows", quiet=quiet, then=f"albireo infer {output} -o run")
+    labelled = "survey" in table.colnames
+    then = f"albireo add-reddening {output} -o reddened.fits" if labelled else f"albireo infer {output} -o run"
+    tell(f"{output}: {len(table)} rows", quiet=quiet, then=then)
 
 
 def _neighbours_of(pair: str, others: list[Path]) -> tuple[str, Path]:

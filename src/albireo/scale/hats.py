@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -99,16 +100,25 @@ def infer_hats(
     return len(parts)
 
 
+def check_hats(folder: Path) -> None:
+    """Refuse a folder that is no HATS catalogue, before anything else is done.
+
+    Raises:
+        UserError: as said.
+    """
+    if not any((folder / name).is_file() for name in _PROPERTIES):
+        raise UserError(
+            f"{folder} is neither a table nor the folder of a HATS catalogue; give the path of one of them."
+        )
+
+
 def open_hats(folder: Path) -> "HatsCatalog":
     """All columns of a catalogue.
 
     Raises:
         UserError: there is none, or LSDB is not installed.
     """
-    if not any((folder / name).is_file() for name in _PROPERTIES):
-        raise UserError(
-            f"{folder} is neither a table nor the folder of a HATS catalogue; give the path of one of them."
-        )
+    check_hats(folder)
     try:
         import distributed  # noqa: F401, the workers need it
         import lsdb
@@ -189,17 +199,20 @@ def _connect(address: str) -> "Iterator[Client]":
 def _run(client: "Client", catalog: "HatsCatalog", parts, shared, output: Path, settings, progress) -> dict[Any, str]:
     """Do all partitions that have no file yet; returns those that failed, and why."""
     import dask
-    from distributed import as_completed
+    from distributed import CancelledError, as_completed
 
-    shared = client.scatter(shared, broadcast=True, hash=False)
+    # Part of the graph: it goes to each worker once, and comes again where the only one that had it has died.
+    shared = dask.delayed(shared, traverse=False, pure=False)
     positions, do = _position_columns(catalog), dask.delayed(_infer_partition, pure=False)
     to_do = {pixel: part for pixel, part in parts.items() if not _file(output, pixel).exists()}
     tasks = [do(part, shared, positions, (p.order, p.pixel), output.resolve(), settings) for p, part in to_do.items()]
-    submitted: Any = client.compute(tasks, retries=_RETRIES)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sending large graph", UserWarning)  # a model and a map of dust, once
+        submitted: Any = client.compute(tasks, retries=_RETRIES)
     futures = dict(zip(submitted, to_do, strict=True))
     failed = {}
     for future in as_completed(list(futures)):
-        error = future.exception()
+        error = CancelledError("the cluster has gone") if future.cancelled() else future.exception()
         if error is None:
             progress(future.result())
         else:

@@ -44,11 +44,14 @@ def join_parts(
 
 def _schema(parts: Iterable[Path]) -> pa.Schema:
     """The schema of the first part, with the greatest lengths of texts among all."""
-    schemas = [_read(part, parquet.read_schema) for part in parts]
-    metadata = dict(schemas[0].metadata or {})
-    for name in [name for name in metadata if name.startswith(_TEXT_LENGTH)]:
-        metadata[name] = max((schema.metadata[name] for schema in schemas), key=int)
-    return schemas[0].with_metadata(metadata)
+    first, *others = parts
+    schema = _read(first, parquet.read_schema)
+    metadata = dict(schema.metadata or {})
+    lengths = [name for name in metadata if name.startswith(_TEXT_LENGTH)]
+    for part in others if lengths else ():  # one after the other: of a hundred thousand parts, schemas are gigabytes
+        other = _read(part, parquet.read_schema).metadata
+        metadata |= {name: max(metadata[name], other[name], key=int) for name in lengths}
+    return schema.with_metadata(metadata)
 
 
 def _read(part: Path, reader):

@@ -29,13 +29,20 @@ class Magnitude:
         value: the magnitude [mag].
         error: its standard error [mag].
         snr: in a table without the error, its flux over the error of that.
+        flux: in a table without that either, the flux and its error.
         offset: what brings it to the system of `albireo.bands` [mag].
     """
 
     value: str
     error: str
     snr: str = ""
+    flux: tuple[str, ...] = ()
     offset: float = 0.0
+
+    @property
+    def error_columns(self) -> tuple[tuple[str, ...], ...]:
+        """The columns that an error can come from, the likeliest first."""
+        return tuple(names for names in ((self.error,), (self.snr,), self.flux) if all(names) and names)
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,11 @@ class Flux:
     value: str
     error: str
     zero_point: float
+
+    @property
+    def error_columns(self) -> tuple[tuple[str, ...], ...]:
+        """The columns that an error can come from."""
+        return ((self.error,),)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from astropy.table import Table
 from jaxtyping import Bool
 
 from albireo.errors import UserError
-from albireo.surveys.base import Cut
+from albireo.surveys.base import Cut, Survey
 from albireo.surveys.rows import Rows, missing_column
 
 Row = Bool[np.ndarray, " row"]
@@ -46,6 +46,13 @@ def make_cuts(rows: Rows, out: Table, without: set[str]) -> tuple[Row, dict[str,
     if any(cut.removes == "star" for cut in rows.survey.cuts):
         out["extended"] = extended
     return keep, removed, comments
+
+
+def impossible_cuts(table: Table, survey: Survey) -> dict[str, str]:
+    """The cuts that a survey's table lacks columns for, so that it is not read with them, and which columns."""
+    rows = Rows(table, survey)
+    lacking = {cut.name: missing_column(rows, cut.needs) for cut in survey.cuts if not cut.optional}
+    return {name: column for name, column in lacking.items() if column}
 
 
 def _why_not(cut: Cut, rows: Rows, without: set[str]) -> str:

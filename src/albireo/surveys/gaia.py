@@ -14,9 +14,13 @@ from albireo.surveys.parallaxes import DR2_CORRECTIONS, DR3_CORRECTIONS
 from albireo.surveys.rows import Rows
 
 _BANDS = {
-    "gaia_g": Magnitude("phot_g_mean_mag", "phot_g_mean_mag_error", snr="phot_g_mean_flux_over_error"),
-    "gaia_bp": Magnitude("phot_bp_mean_mag", "phot_bp_mean_mag_error", snr="phot_bp_mean_flux_over_error"),
-    "gaia_rp": Magnitude("phot_rp_mean_mag", "phot_rp_mean_mag_error", snr="phot_rp_mean_flux_over_error"),
+    f"gaia_{band}": Magnitude(
+        f"phot_{band}_mean_mag",
+        f"phot_{band}_mean_mag_error",
+        snr=f"phot_{band}_mean_flux_over_error",
+        flux=(f"phot_{band}_mean_flux", f"phot_{band}_mean_flux_error"),
+    )
+    for band in ("g", "bp", "rp")
 }
 
 _OTHER_NAMES = {
@@ -29,13 +33,19 @@ _OTHER_NAMES = {
     "phot_g_mean_mag": ("Gmag",),
     "phot_g_mean_mag_error": ("e_Gmag",),
     "phot_g_mean_flux_over_error": ("RFG",),
+    "phot_g_mean_flux": ("FG",),
+    "phot_g_mean_flux_error": ("e_FG",),
     "phot_g_n_obs": ("o_Gmag",),
     "phot_bp_mean_mag": ("BPmag",),
     "phot_bp_mean_mag_error": ("e_BPmag",),
     "phot_bp_mean_flux_over_error": ("RFBP",),
+    "phot_bp_mean_flux": ("FBP",),
+    "phot_bp_mean_flux_error": ("e_FBP",),
     "phot_rp_mean_mag": ("RPmag",),
     "phot_rp_mean_mag_error": ("e_RPmag",),
     "phot_rp_mean_flux_over_error": ("RFRP",),
+    "phot_rp_mean_flux": ("FRP",),
+    "phot_rp_mean_flux_error": ("e_FRP",),
     "visibility_periods_used": ("Nper",),
     "astrometric_chi2_al": ("chi2AL",),
     "astrometric_n_good_obs_al": ("NgAL",),

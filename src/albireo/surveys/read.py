@@ -9,7 +9,7 @@ from astropy.table import Table
 
 from albireo.catalog import DEFAULT_LABELS
 from albireo.errors import UserError
-from albireo.surveys.base import Flux, Survey
+from albireo.surveys.base import Survey
 from albireo.surveys.columns import check_unique, columns
 from albireo.surveys.corrections import ZERO_POINT, make_corrections
 from albireo.surveys.cuts import make_cuts
@@ -88,9 +88,7 @@ def understood(table: "Table | pd.DataFrame", survey: str) -> dict[str, str]:
     pairs += [(described.epoch_column, "ref_epoch")]
     pairs += zip(described.parallax or (), ("parallax", "parallax_err"), strict=False)
     for band, where in described.bands.items():
-        pairs += [(where.value, band), (where.error, f"{band}_err")]
-        if not isinstance(where, Flux) and not rows.find(where.error):
-            pairs.append((where.snr, f"{band}_err"))
+        pairs += [(where.value, band), *((name, f"{band}_err") for name in rows.error_columns(where)[-1:])]
     if described.labels:
         for label, names in zip(DEFAULT_LABELS, described.labels.columns, strict=True):
             pairs += zip(names, (label, f"{label}_err"), strict=True)
@@ -149,7 +147,7 @@ def _check_survey(rows: Rows) -> None:
     survey = rows.survey
     if survey.bands:
         first = next(iter(survey.bands.values()))
-        needed = missing_column(rows, (first.value, first.error))
+        needed = missing_column(rows, (first.value, *first.error_columns[0]))
     else:
         assert survey.labels
         needed = missing_column(rows, tuple(name for pair in survey.labels.columns for name in pair))
@@ -178,10 +176,7 @@ def _has_measurements(rows: Rows) -> bool:
     survey = rows.survey
     if survey.labels:
         return all(rows.find(name) for pair in survey.labels.columns for name in pair)
-    return any(
-        rows.find(where.value) and (rows.find(where.error) or (not isinstance(where, Flux) and rows.find(where.snr)))
-        for where in survey.bands.values()
-    )
+    return any(rows.find(where.value) and rows.error_columns(where) for where in survey.bands.values())
 
 
 def _notes(rows: Rows) -> list[str]:

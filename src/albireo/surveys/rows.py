@@ -128,10 +128,17 @@ class Rows:
         usable = np.isfinite(mag) & (err > 0)
         return np.where(usable, mag, np.nan), np.where(usable, err, np.nan)
 
+    def error_columns(self, where: Magnitude | Flux) -> tuple[str, ...]:
+        """The survey's names of the columns that the error of a magnitude comes from; none if the table lacks them."""
+        return next((names for names in where.error_columns if all(map(self.find, names))), ())
+
     def _magnitude_error(self, where: Magnitude):
-        if self.find(where.error):
+        names = self.error_columns(where) or (where.error,)
+        if names == (where.error,):
             return self.measured(where.error, u.mag)
-        snr = self.measured(where.snr)
+        snr, *errors = (self.measured(name) for name in names)
+        for err in errors:  # of a flux that stands for it
+            snr = snr / np.where(err > 0, err, np.nan)
         return POGSON / np.where(snr > 0, snr, np.nan)
 
     def _measure_labels(self, floors: tuple[float, ...]) -> None:
