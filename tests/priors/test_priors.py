@@ -290,6 +290,7 @@ DISCS = """extends = "milky-way"
         (DISCS + "fraction = 0", "components.thin-disc.fraction must be greater than 0"),
         (DISCS + 'kind = "cube"', "components.thin-disc.fraction' is missing"),
         (DISCS + 'kind = "cube"\nfraction = 1', "components.thin-disc.kind must be one of"),
+        (DISCS.replace("thin", "thn") + "fraction = 1", "thn-disc has no kind; mend the component's name"),
         (DISCS + "hole_length_kpc = 1", "unknown key 'distance.components.thin-disc.hole_length_kpc'"),
         ('extends = "milky-way"\n[distance.components.bar]\nprofile = "round"', "profile must be one of"),
         (

@@ -181,6 +181,8 @@ def _bar(section: Section) -> Bar:
 def _galaxy(section: Section, populations: _Populations) -> Galaxy:
     components = {}
     for name, part in section.sections("components").items():
+        if "kind" not in part.values:  # as of a component of the file that this one extends, its name misspelt
+            raise UserError(f"{part.path}: {part.where} has no kind; mend the component's name, or add a kind.")
         fraction, feh = part.number("fraction"), populations.metallicity(part, name)
         components[name] = Component(part.build(_DENSITIES), fraction, feh)
     if not components:
