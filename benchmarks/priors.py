@@ -19,8 +19,10 @@ from tempfile import TemporaryDirectory
 import jax
 import jax.numpy as jnp
 import numpy as np
+from astropy.table import Table
 
 from albireo import Catalog, Importance, infer, list_priors, load_model, load_prior
+from albireo.model import StellarModel
 from albireo.simulation.observe import add_noise
 from benchmarks.real_stars import DATA, read_stars
 
@@ -34,7 +36,7 @@ def main() -> None:
     num = arguments.stars
     model = load_model("default")
     survey = read_stars(model, num)
-    hosts = Catalog.read(DATA / "planet_hosts.ecsv", bands=model.bands, labels=model.labels)
+    hosts = _read_hosts(model)
     dwarfs = hosts[(hosts.theta[:, 1] > 4) & (hosts.parallax > 10 * hosts.parallax_err) & (hosts.n_bands > 4)]
     dwarfs = dwarfs[np.random.default_rng(1).permutation(len(dwarfs))[:num]]
     with TemporaryDirectory() as folder:
@@ -50,6 +52,18 @@ def main() -> None:
         _print_dwarfs(dwarfs, posterior, "dwarfs")
         mock = _observed_anew(dwarfs, posterior, model)
         _print_dwarfs(mock, _without_parallax(mock, model, prior), "mock dwarfs")
+
+
+def _read_hosts(model: StellarModel) -> Catalog:
+    """The planet hosts; WISE magnitudes on the zero points of unWISE, as the model's, and without the saturated ones.
+
+    What is done to the bundled selection of them, which says why (`src/albireo/data/README.md`).
+    """
+    table = Table.read(DATA / "planet_hosts.ecsv")
+    for band, saturated, to_unwise in (("wise_w1", 8.1 + 2.699, 0.004), ("wise_w2", 7.0 + 3.339, 0.032)):
+        mag = np.ma.filled(table[band].astype(float), np.nan)
+        table[band] = np.where(mag < saturated, np.nan, mag + to_unwise)
+    return Catalog.from_table(table, bands=model.bands, labels=model.labels)
 
 
 def _without_parallax(catalog: Catalog, model, prior):

@@ -11,7 +11,7 @@ from jax.scipy.special import logsumexp
 from scipy import stats
 
 from albireo.errors import UserError
-from albireo.priors import GalacticPrior, Reddening, distance, list_priors, load_prior, sightline
+from albireo.priors import GalacticPrior, Reddening, distance, isochrones, list_priors, load_prior, sightline
 from albireo.priors.base import log_prob_without_reddening
 from albireo.priors.distance import beyond, grid, interpolate, normalise
 from stars import to_double, with_spread
@@ -258,6 +258,7 @@ vertical_per_kpc = 0.0
 """
 TRAINING = '"training"\nbrightest_mag = 10\nfaintest_mag = 17'
 ISOCHRONES = FLAT.replace(TRAINING, '"isochrones"').replace('"flat"\n', '"flat"\n' + AGES + FEH)
+CHABRIER = 'initial_mass_function = "chabrier"'
 DISCS = """extends = "milky-way"
 [distance.components.thin-disc]
 """
@@ -276,7 +277,9 @@ DISCS = """extends = "milky-way"
         (FLAT.replace("faintest_mag = 17", "faintest_mag = 9"), "stars.brightest_mag must be less"),
         (FLAT.replace(TRAINING, '"isochrones"'), "'distance.youngest_gyr' is missing"),
         (FLAT.replace('"training"', '"theory"'), "stars.kind must be one of"),
+        (FLAT.replace("faintest", f"{CHABRIER}\nfaintest"), "unknown key 'stars.initial_mass_function'"),
         (FLAT.replace('"flat"\n', '"flat"\n' + AGES), "unknown key 'distance.youngest_gyr'"),
+        (ISOCHRONES.replace('"isochrones"', '"isochrones"\ninitial_mass_function = "flat"'), "one of chabrier, kroupa"),
         (ISOCHRONES.replace("oldest_gyr = 9", "oldest_gyr = 2"), "ages must rise"),
         (ISOCHRONES.replace("[distance.feh]", "[distance.metals]"), "'distance.feh' is missing"),
         (ISOCHRONES.replace('"gradients"', '"steps"'), "distance.feh.kind must be one of"),
@@ -287,6 +290,7 @@ DISCS = """extends = "milky-way"
         (DISCS + "fraction = 0", "components.thin-disc.fraction must be greater than 0"),
         (DISCS + 'kind = "cube"', "components.thin-disc.fraction' is missing"),
         (DISCS + 'kind = "cube"\nfraction = 1', "components.thin-disc.kind must be one of"),
+        (DISCS.replace("thin", "thn") + "fraction = 1", "thn-disc has no kind; mend the component's name"),
         (DISCS + "hole_length_kpc = 1", "unknown key 'distance.components.thin-disc.hole_length_kpc'"),
         ('extends = "milky-way"\n[distance.components.bar]\nprofile = "round"', "profile must be one of"),
         (
@@ -311,6 +315,24 @@ def test_broken_prior_file_is_refused_in_one_sentence(model, tmp_path, text, say
     assert says in str(error.value)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value).replace("\n", "", 0) or "TOML" in says
+
+
+def test_a_file_may_name_another_initial_mass_function(model, tmp_path):
+    """Chabrier's function has fewer stars of a quarter to three quarters of a solar mass per star like the Sun."""
+    path = tmp_path / "mine.toml"
+    path.write_text(f'extends = "milky-way-isochrones"\n[stars]\n{CHABRIER}\n')
+    priors = [load_prior(each, model) for each in ("milky-way-isochrones", path)]
+    thin_disc = [np.asarray(prior.stars.weight[..., 0], float) for prior in priors]
+    solar = (
+        np.abs(isochrones.FEH.nodes).argmin() + 1
+    )  # the array has a node of metallicity before the first of the axis
+    teff = 10**isochrones.LOG_TEFF.nodes
+    kroupa, chabrier = (weight[solar].sum(axis=1) for weight in thin_disc)
+    ratio = [
+        np.sum(shares[(teff > 3300) & (teff < 4300)]) / np.sum(shares[teff > 5500]) for shares in (kroupa, chabrier)
+    ]
+    assert 0.7 < ratio[1] / ratio[0] < 0.9
+    np.testing.assert_allclose([kroupa.sum(), chabrier.sum()], 1, rtol=1e-4)
 
 
 def test_unknown_prior_names_the_known_ones(model):

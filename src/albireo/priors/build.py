@@ -29,6 +29,7 @@ from albireo.priors.distance import (
 )
 from albireo.priors.galactic import GalacticPrior
 from albireo.priors.galaxy import Component, Galaxy
+from albireo.priors.initial_mass import INITIAL_MASS
 from albireo.priors.isochrones import AGE_EDGES
 from albireo.priors.lines_of_sight import Sightline, average_over_sky
 from albireo.priors.metallicity import DeclineWithHeight, Gradients, MetallicityLaw
@@ -54,7 +55,7 @@ def build_prior(values: dict[str, Any], path: Path, model: StellarModel) -> Gala
     top.done()
     anywhere = average_over_sky(distance, dust)
     ages = list(populations.of.values())
-    built = IsochroneStars.build(model, ages) if isochrones else _training(stars, model, anywhere, ages)
+    built = _isochrones(stars, model, ages) if isochrones else _training(stars, model, anywhere, ages)
     stars.done()
     return GalacticPrior(built, distance, dust, anywhere, path.stem, description)
 
@@ -87,6 +88,12 @@ class _Populations:
 def _as_arrays(tree: Any) -> Any:
     """Numbers as arrays, so that they are arguments of compiled code: priors of the same form then share it."""
     return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, tree)
+
+
+def _isochrones(section: Section, model: StellarModel, populations: list[Population]) -> IsochroneStars:
+    named = "initial_mass_function" in section.values
+    function = section.choice("initial_mass_function", tuple(INITIAL_MASS)) if named else "kroupa"
+    return IsochroneStars.build(model, populations, function)
 
 
 def _training(
@@ -174,6 +181,8 @@ def _bar(section: Section) -> Bar:
 def _galaxy(section: Section, populations: _Populations) -> Galaxy:
     components = {}
     for name, part in section.sections("components").items():
+        if "kind" not in part.values:  # as of a component of the file that this one extends, its name misspelt
+            raise UserError(f"{part.path}: {part.where} has no kind; mend the component's name, or add a kind.")
         fraction, feh = part.number("fraction"), populations.metallicity(part, name)
         components[name] = Component(part.build(_DENSITIES), fraction, feh)
     if not components:

@@ -3,10 +3,11 @@
     python -m albireo.priors.isochrones ISOCHRONES OUTPUT
 
 reads PARSEC isochrones (Bressan et al. 2012, MNRAS 427, 127; columns MH, LOGAGE, MINI, INT_IMF, LOGTE, LOGG and LABEL
-as their web form names them) and writes the number of living stars per star formed on nodes of metallicity, log₁₀ teff
-and logg, for bins of age within which stars form at a constant rate. Points are weighted by the initial mass function
-in INT_IMF. Between two isochrones stars of equal place within the same phase of evolution are joined, so that
-sequences move from one metallicity or age to the next instead of fading into each other.
+as their web form names them) and writes the number of living stars per star formed, and their mean initial mass, on
+nodes of metallicity, log₁₀ teff and logg, for bins of age within which stars form at a constant rate. Points are
+weighted by the initial mass function in INT_IMF, which is that of Kroupa (2001); by their masses the numbers are
+brought to another (`initial_mass.py`). Between two isochrones stars of equal place within the same phase of evolution
+are joined, so that sequences move from one metallicity or age to the next instead of fading into each other.
 """
 
 import sys
@@ -57,20 +58,33 @@ class _Track(NamedTuple):
 
     log_teff: Float[np.ndarray, " point"]
     logg: Float[np.ndarray, " point"]
+    mass: Float[np.ndarray, " point"]
     number: Float[np.ndarray, " point"]
 
 
-def load_populations() -> Float[np.ndarray, "age feh log_teff logg"]:
-    """The table that comes with the package: living stars per star formed, by bin of age."""
+class Populations(NamedTuple):
+    """Stars on the nodes, by bin of age.
+
+    Attributes:
+        number: living stars per star formed.
+        mass: their mean initial mass [solar masses]; 0 where there are none.
+    """
+
+    number: Float[np.ndarray, "age feh log_teff logg"]
+    mass: Float[np.ndarray, "age feh log_teff logg"]
+
+
+def load_populations() -> Populations:
+    """The table that comes with the package."""
     with np.load(POPULATIONS, allow_pickle=False) as file:
-        return file["number"].astype(np.float64)
+        return Populations(*(file[name].astype(np.float64) for name in Populations._fields))
 
 
-def tabulate(isochrones: Table) -> Float[np.ndarray, "age feh log_teff logg"]:
-    """Living stars per star formed on the nodes, for every bin of age."""
+def tabulate(isochrones: Table) -> Populations:
+    """The stars of these isochrones on the nodes, for every bin of age."""
     tracks = _read_tracks(isochrones)
     metallicities, log_ages = (np.unique(values) for values in zip(*tracks, strict=True))
-    number = np.zeros((len(AGE_EDGES) - 1, FEH.num, LOG_TEFF.num, LOGG.num))
+    number, mass = np.zeros((2, len(AGE_EDGES) - 1, FEH.num, LOG_TEFF.num, LOGG.num))
     for k, feh in enumerate(FEH.nodes):
         for bin_number, (low, high) in enumerate(pairwise(AGE_EDGES)):
             for age in low + (high - low) * (np.arange(_NUM_AGES) + 0.5) / _NUM_AGES:
@@ -82,8 +96,8 @@ def tabulate(isochrones: Table) -> Float[np.ndarray, "age feh log_teff logg"]:
                 for phase in _PHASES:
                     track = _blend([(weight, phases[phase]) for weight, phases in corners if phase in phases])
                     if track is not None:
-                        _deposit(number[bin_number, k], track)
-    return number / _NUM_AGES
+                        _deposit(number[bin_number, k], mass[bin_number, k], track)
+    return Populations(number / _NUM_AGES, mass / np.where(number > 0, number, 1))
 
 
 def _read_tracks(isochrones: Table) -> dict[tuple[float, float], dict[str, _Track]]:
@@ -95,7 +109,7 @@ def _read_tracks(isochrones: Table) -> dict[tuple[float, float], dict[str, _Trac
         index = np.flatnonzero((metallicity == key[0]) & (log_age == key[1]))
         index = index[np.argsort(columns["MINI"][index], kind="stable")]
         tracks[key] = {
-            phase: _resample({name: columns[name][points] for name in ("LOGTE", "LOGG", "INT_IMF")})
+            phase: _resample({name: columns[name][points] for name in ("LOGTE", "LOGG", "MINI", "INT_IMF")})
             for phase in _PHASES
             if len(points := _points_of(columns["LABEL"][index], index, phase)) > 1
         }
@@ -119,7 +133,7 @@ def _resample(columns: dict[str, Float[np.ndarray, " point"]]) -> _Track:
     along = np.concatenate([[0.0], np.cumsum(length + 1e-6)])
     even = np.linspace(0, along[-1], _NUM_POINTS + 1)
     number = columns["INT_IMF"] - columns["INT_IMF"][0]
-    return _Track(*(np.interp(even, along, values) for values in (log_teff, logg, number)))
+    return _Track(*(np.interp(even, along, values) for values in (log_teff, logg, columns["MINI"], number)))
 
 
 def _bracket(nodes: Float[np.ndarray, " node"], x: float) -> list[tuple[float, float]]:
@@ -135,21 +149,25 @@ def _blend(tracks: list[tuple[float, _Track]]) -> _Track | None:
     total = sum(weight for weight, _ in tracks)
     if not total:
         return None
-    log_teff = sum(weight * track.log_teff for weight, track in tracks) / total
-    logg = sum(weight * track.logg for weight, track in tracks) / total
-    return _Track(np.asarray(log_teff), np.asarray(logg), np.asarray(sum(w * track.number for w, track in tracks)))
+    log_teff, logg, mass, number = np.asarray(sum(weight * np.stack(track) for weight, track in tracks))
+    return _Track(log_teff / total, logg / total, mass / total, number)
 
 
-def _deposit(number: Float[np.ndarray, "log_teff logg"], track: _Track) -> None:
-    """Share the stars between two points of a track among the four nodes about their middle."""
-    x = (0.5 * (track.log_teff[1:] + track.log_teff[:-1]) - LOG_TEFF.first) / LOG_TEFF.step
-    y = (0.5 * (track.logg[1:] + track.logg[:-1]) - LOGG.first) / LOGG.step
+def _deposit(
+    number: Float[np.ndarray, "log_teff logg"], mass: Float[np.ndarray, "log_teff logg"], track: _Track
+) -> None:
+    """Share the stars between two points of a track, and their masses, among the four nodes about their middle."""
+    log_teff, logg, middle = (0.5 * (values[1:] + values[:-1]) for values in track[:-1])
+    x, y = (log_teff - LOG_TEFF.first) / LOG_TEFF.step, (logg - LOGG.first) / LOGG.step
     inside = (x > 2) & (x < LOG_TEFF.num - 3) & (y > 2) & (y < LOGG.num - 3)
-    x, y, stars = x[inside], y[inside], np.diff(track.number)[inside]
+    x, y, stars, middle = x[inside], y[inside], np.diff(track.number)[inside], middle[inside]
     i, j = x.astype(int), y.astype(int)
     for di, dj in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        np.add.at(number, (i + di, j + dj), stars * (1 - np.abs(x - i - di)) * (1 - np.abs(y - j - dj)))
+        share = stars * (1 - np.abs(x - i - di)) * (1 - np.abs(y - j - dj))
+        np.add.at(number, (i + di, j + dj), share)
+        np.add.at(mass, (i + di, j + dj), share * middle)
 
 
 if __name__ == "__main__":
-    np.savez_compressed(sys.argv[2], number=tabulate(Table.read(sys.argv[1])).astype(np.float32))
+    number, mass = tabulate(Table.read(sys.argv[1]))
+    np.savez_compressed(sys.argv[2], number=number.astype(np.float32), mass=mass.astype(np.float16))

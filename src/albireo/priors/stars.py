@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.errors import UserError
 from albireo.model import StellarModel
+from albireo.priors.initial_mass import relative_number
 from albireo.priors.isochrones import AGE_EDGES, FEH, LOG_TEFF, LOGG, Axis, load_populations
 from albireo.priors.metallicity import Metallicity
 
@@ -58,8 +59,15 @@ class IsochroneStars(StarsPrior):
     weight: Float[Array, "feh log_teff logg component"]
 
     @classmethod
-    def build(cls, model: StellarModel, populations: Sequence[Population]) -> "IsochroneStars":
+    def build(
+        cls, model: StellarModel, populations: Sequence[Population], initial_mass: str = "kroupa"
+    ) -> "IsochroneStars":
         """Mix the table's bins of age for each component.
+
+        Args:
+            model: a model with the labels of the isochrones.
+            populations: ages and abundances of every component.
+            initial_mass: which of `INITIAL_MASS` tells how many stars are born of each mass.
 
         Raises:
             UserError: the labels of the model are others than teff, logg, feh.
@@ -69,7 +77,8 @@ class IsochroneStars(StarsPrior):
                 f"a prior from isochrones needs a model with the labels {', '.join(LABELS)}; "
                 f"this one has {', '.join(model.labels)}: take {other_prior(model)}."
             )
-        table = load_populations()
+        number, mass = load_populations()
+        table = number * relative_number(mass, initial_mass)
         return cls(jnp.asarray(np.stack([_mix(table, each) for each in populations], axis=-1), jnp.float32))
 
     def log_prob(self, theta: Float[Array, " label"], metallicity: Metallicity) -> Float[Array, " component"]:
