@@ -4,6 +4,7 @@ On a processor the work on one star's points fills the cores and fits their cach
 time to be busy.
 """
 
+import os
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any
@@ -34,6 +35,14 @@ def stars_at_once() -> int:
 def stars_in_a_batch() -> int:
     """How many stars a sampler is given at a time, unless it is told another number."""
     return max(stars_at_once(), _ON_PROCESSOR)
+
+
+def batches_in_flight() -> int:
+    """How many batches are sampled at the same time: one for each core that this process may use."""
+    if jax.devices()[0].platform != "cpu":
+        return 2  # one is prepared while the other is computed
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def over_stars(function: Callable[[Any], Any], stars: Any) -> Any:

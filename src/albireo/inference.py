@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 from albireo.cache import keep_compiled_code, remember_last
 from albireo.catalog import Catalog
 from albireo.certificate import is_poor_fit
-from albireo.device import over_stars, stars_in_a_batch
+from albireo.device import batches_in_flight, over_stars, stars_in_a_batch
 from albireo.errors import UserError
 from albireo.likelihood import Star, scores
 from albireo.model import StellarModel, load_model
@@ -27,8 +27,6 @@ from albireo.samplers import SAMPLERS, Batch, Draws, FirstLook, Problem, Sampler
 from albireo.samplers.convergence import MEASURES
 from albireo.samplers.escalate import replace_stars, trusted
 
-# Batches in flight: XLA runs the small operations of one batch on one core.
-_NUM_THREADS = 2
 # Stars whose outliers are looked for at a time.
 _NUM_SUSPECTED = 16
 
@@ -219,9 +217,8 @@ def _sample(
     progress: Callable[[int], None],
 ) -> Batch:
     """Sample stars, batch by batch."""
-    num = len(keys)
-    together = sampler.batch_size or stars_in_a_batch()
-    size = _padded_size(num, together)
+    num, threads = len(keys), batches_in_flight()
+    size = _padded_size(-(-num // threads), sampler.batch_size or stars_in_a_batch())
 
     def run(index: Int[np.ndarray, " batch"]) -> Batch:
         padded = np.resize(index, size)
@@ -232,8 +229,8 @@ def _sample(
         progress(len(index))
         return batch
 
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        batches = list(pool.map(run, _split(np.arange(num), together)))
+    with ThreadPoolExecutor(threads) as pool:
+        batches = list(pool.map(run, _split(np.arange(num), size)))
     batch = jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
     batch.star_stats["engine"] = np.full(num, getattr(sampler, "engine", type(sampler).__name__), object)
     return batch
