@@ -273,7 +273,7 @@ def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any
 def refit_batch(
     problem: Problem, stars: Star | Hypotheses, mixtures: GaussianMixture, keys: PRNGKeyArray, num_refits: int
 ) -> GaussianMixture:
-    """Mixtures fitted anew to weighted draws from them: eight times as many as at first, of the exact target."""
+    """Mixtures fitted anew to weighted draws from them: eight times as many as at first."""
 
     def one(args):
         star, mixture, key = args
@@ -282,7 +282,7 @@ def refit_batch(
         def refit(proposal, key):
             key_sample, key_fit = jax.random.split(key)
             x = proposal.sample(key_sample, NUM_REFIT)
-            log_target = jax.lax.map(lambda x: problem.log_target(star, sky, x), x, batch_size=NUM_ADAPT)
+            log_target = jax.lax.map(lambda x: problem.log_target_roughly(star, sky, x), x, batch_size=NUM_ADAPT)
             log_weight = log_target - jax.vmap(proposal.log_prob)(x)
             log_weight = jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf)
             return _join(widen(fit_mixture(key_fit, x, temper(log_weight, 0.1 * NUM_REFIT))), mixture, _FIRST_ADAPTING)
