@@ -18,6 +18,22 @@ def test_all_stars_are_computed_whatever_the_number_at_once(monkeypatch, at_once
     np.testing.assert_array_equal(result["sum"], first + second.sum(axis=1))
 
 
+@pytest.mark.parametrize("options", [{}, {"xla_cpu_multi_thread_eigen": False, "xla_no_such_option": 1}])
+def test_options_that_xla_does_not_know_are_left_out(monkeypatch, options):
+    monkeypatch.setattr(device, "_OPTIONS", options)
+    device._known_options.cache_clear()
+    assert "xla_no_such_option" not in device._known_options()
+    assert len(device._known_options()) == min(len(options), 1)
+    cubed = device.jit_over_stars(lambda stars, power: stars**power)
+    np.testing.assert_array_equal(cubed(jnp.arange(4.0), 3), [0, 1, 8, 27])
+    device._known_options.cache_clear()
+
+
+def test_every_core_of_the_process_has_a_batch(monkeypatch):
+    monkeypatch.setattr(device.os, "sched_getaffinity", lambda _: {3, 5, 6}, raising=False)
+    assert device.batches_in_flight() == 3
+
+
 @pytest.mark.parametrize("num", [1, 4, 5, 255, 300])
 def test_few_sizes_are_compiled_and_no_star_is_lost(num):
     sizes = []

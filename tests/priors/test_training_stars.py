@@ -1,18 +1,21 @@
 """How the training stars are shared out among the components of the Galaxy."""
 
 from dataclasses import replace
+from operator import itemgetter
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
 
 from albireo.model.mixture import GaussianMixture
 from albireo.priors import load_prior
 from albireo.priors.lines_of_sight import log_seen
 from albireo.priors.metallicity import Metallicity
-from albireo.priors.training_stars import TrainingStars, _mean_feh
+from albireo.priors.training_stars import TrainingStars, _mean_feh, _moved
 
 NUM_DRAWS = 1 << 15
 LIMITS = {"brightest": 10.7, "faintest": 17.6}  # of the files
@@ -128,6 +131,19 @@ def test_elsewhere_the_same_stars_have_other_metallicities(stars, near_the_sun, 
     assert np.mean(there[:, 2]) - np.mean(near[:, 2]) == pytest.approx(shift, abs=0.02)
     for kind in (lambda x: x[:, 1] < 3, lambda x: (x[:, 0] > 5000) & (x[:, 1] > 3.8)):
         assert np.mean(kind(there)) == pytest.approx(np.mean(kind(near)), rel=0.2)
+
+
+def test_density_elsewhere_is_that_of_the_moved_gaussians(stars):
+    """The shortcut of `log_prob` against SciPy's Gaussians, moved one by one and summed, far out too."""
+    shift = np.array([-0.4, 0.2, 0.0, 0.3])
+    theta = np.array([[5500, 4.4, 0.0], [4500, 2.2, -0.8], [6200, 4.1, 0.3], [3500, 5.2, -2.5], [9000, 3.0, 0.8]])
+    here = at(stars, np.arange(4), shift)
+    found = jax.vmap(lambda theta: stars.log_prob(theta, here))(jnp.asarray(theta, jnp.float32))
+    for c in range(4):
+        mixture = _moved(jax.tree.map(itemgetter(c), stars.mixture), shift[c])
+        gaussians = zip(mixture.log_weight, mixture.mean, np.asarray(mixture.cholesky, float), strict=True)
+        parts = [w + multivariate_normal(mean, factor @ factor.T).logpdf(theta) for w, mean, factor in gaussians]
+        np.testing.assert_allclose(found[:, c], logsumexp(parts, axis=0), atol=2e-3, rtol=1e-4)
 
 
 def test_models_of_other_labels_have_the_same_stars_everywhere(model):
