@@ -1,6 +1,6 @@
 """How many stars are computed at once: one on a processor, on an accelerator as many as its memory holds.
 
-On a processor the work on one star's points fills the cores and fits their cache. An accelerator needs many stars at a
+On a processor the work on one star's points fills a core and fits its cache. An accelerator needs many stars at a
 time to be busy.
 """
 
