@@ -45,7 +45,7 @@ def test_few_sizes_are_compiled_and_no_star_is_lost(num):
     stars, weight = {"mag": np.arange(3.0 * num).reshape(num, 3)}, np.arange(num)
     result = device.in_few_sizes(function, stars, weight)
     np.testing.assert_array_equal(result["sum"], stars["mag"].sum(axis=1) * weight)
-    assert sizes == [{1: 4, 4: 4, 5: 16, 255: 256, 300: 512}[num]]
+    assert sorted(sizes) == {1: [4], 4: [4], 5: [16], 255: [256], 300: [64, 256]}[num]
 
 
 class Opaque:

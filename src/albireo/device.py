@@ -6,6 +6,7 @@ time to be busy.
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache, wraps
 from typing import Any
 
@@ -19,7 +20,7 @@ _LEAST, _MOST = 64, 16384
 # What one star needs while it is sampled [bytes]: XLA plans 3 MB of it; the rest is for what it does not count.
 _BYTES_A_STAR = 8 << 20
 _MEMORY_UNKNOWN = 8 << 30
-_FEW = (4, 16, 64, 256)
+_PART = 256
 
 
 def stars_at_once() -> int:
@@ -85,17 +86,33 @@ def jit_over_stars(function: Callable) -> Callable:
     return call
 
 
-def in_few_sizes(function: Callable[..., Any], *stars: Any) -> Any:
-    """A compiled function of many stars, given some of them twice, so that it is not compiled for every number of them.
+def padded_size(num: int, most: int) -> int:
+    """The most, or for a few stars the next power of four: few shapes to compile, little work wasted."""
+    return min(most, 4 ** max(int(np.ceil(np.log(max(num, 1)) / np.log(4) - 1e-9)), 1))
 
-    It is compiled for 4, 16, 64, 256 and multiples of 256.
+
+def in_parts(function: Callable[..., Any], *stars: Any) -> Any:
+    """A function of many stars, given some hundred at a time, as many times at once as there are cores.
 
     Args:
-        function: of arrays whose leading axis is the star's, as is that of all it returns.
+        function: of trees of arrays whose leading axis is the star's, as is that of all it returns.
         stars: its arguments.
     """
-    num = len(jax.tree.leaves(stars)[0])
-    size = next((few for few in _FEW if num <= few), -(-num // _FEW[-1]) * _FEW[-1])
-    index = np.resize(np.arange(num), size)
-    padded = stars if size == num else jax.tree.map(lambda a: np.asarray(a)[index], stars)
-    return jax.tree.map(lambda a: np.asarray(a)[:num], function(*padded))
+    stars = jax.tree.map(np.asarray, stars)
+    starts = range(0, max(len(jax.tree.leaves(stars)[0]), 1), _PART)
+    parts = [jax.tree.map(lambda a, start=start: a[start : start + _PART], stars) for start in starts]
+    with ThreadPoolExecutor(batches_in_flight()) as pool:
+        results = list(pool.map(lambda part: function(*part), parts))
+    return jax.tree.map(lambda *each: np.concatenate(each), *results)
+
+
+def in_few_sizes(function: Callable[..., Any], *stars: Any) -> Any:
+    """`in_parts` of a compiled function, given some stars twice, so that it is compiled for few numbers of them."""
+
+    def padded(*part):
+        num = len(jax.tree.leaves(part)[0])
+        index = np.resize(np.arange(num), padded_size(num, _PART))
+        result = function(*jax.tree.map(lambda a: a[index], part))
+        return jax.tree.map(lambda a: np.asarray(a)[:num], result)
+
+    return in_parts(padded, *stars)

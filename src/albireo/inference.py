@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 from albireo.cache import keep_compiled_code, remember_last
 from albireo.catalog import Catalog
 from albireo.certificate import is_poor_fit
-from albireo.device import batches_in_flight, over_stars, stars_in_a_batch
+from albireo.device import batches_in_flight, over_stars, padded_size, stars_in_a_batch
 from albireo.errors import UserError
 from albireo.likelihood import Star, scores
 from albireo.model import StellarModel, load_model
@@ -155,7 +155,7 @@ def _sample_all(
         again = np.flatnonzero(~trusted(batch))
         if stage > 1 and len(again):
             rows = usable[again]
-            padded = np.resize(np.arange(len(again)), _padded_size(len(again), len(catalog)))
+            padded = np.resize(np.arange(len(again)), padded_size(len(again), len(catalog)))
             theirs = _some(stars, rows[padded]), _some(batch.draws, again[padded])
             chi2 = np.asarray(_least_chi2(problem, *theirs))[: len(again)]
             # Where no draw explains the magnitudes, the best sampler's posterior means nothing.
@@ -218,7 +218,7 @@ def _sample(
 ) -> Batch:
     """Sample stars, batch by batch."""
     num, threads = len(keys), batches_in_flight()
-    size = _padded_size(-(-num // threads), sampler.batch_size or stars_in_a_batch())
+    size = padded_size(-(-num // threads), sampler.batch_size or stars_in_a_batch())
 
     def run(index: Int[np.ndarray, " batch"]) -> Batch:
         padded = np.resize(index, size)
@@ -268,11 +268,6 @@ def _compiled_look(problem: Problem, key: PRNGKeyArray) -> FirstLook:
 
 def _split(index: Int[np.ndarray, " star"], size: int) -> Iterator[Int[np.ndarray, " batch"]]:
     return (index[start : start + size] for start in range(0, len(index), size))
-
-
-def _padded_size(num: int, batch_size: int) -> int:
-    """The full batch, or for a few stars the next power of four: few shapes to compile, little work wasted."""
-    return min(batch_size, 4 ** max(int(np.ceil(np.log(num) / np.log(4) - 1e-9)), 1))
 
 
 def _scatter(values: np.ndarray, index: Int[np.ndarray, " usable"], num: int) -> np.ndarray:

@@ -15,12 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
 from albireo.catalog import Catalog
 from albireo.errors import UserError
 from albireo.likelihood import Star, log_likelihood
 from albireo.model import Scatter, StellarModel
+from albireo.random import choose as choose_one
 
 # Standard deviation of an outlier [mag]: of the order of what blends and wrong matches do; our choice.
 OUTLIER_WIDTH = 2.0
@@ -57,14 +58,17 @@ def total(star: Star | Hypotheses, log_f: Callable[[Star], Float[Array, ""]]) ->
 
 
 def draw(
-    star: Star | Hypotheses, log_f: Callable[[Star], Float[Array, ""]], key: PRNGKeyArray
+    star: Star | Hypotheses, log_f: Callable[[Star], Float[Array, ""]], u: Float[Array, ""]
 ) -> tuple[Star, Float[Array, ""], Float[Array, ""]]:
-    """The star under a hypothesis drawn ∝ p(h) f(star under h), log p(h), and the log probability of the choice."""
+    """The star under a hypothesis drawn ∝ p(h) f(star under h), log p(h), and the log probability of the choice.
+
+    The draw is made of a uniform random number u.
+    """
     if isinstance(star, Star):
         nothing = jnp.zeros((), star.mag.dtype)
         return star, nothing, nothing
     log_share = jax.nn.log_softmax(star.log_prior + jax.vmap(log_f)(star.stars))
-    h = jax.random.categorical(key, log_share)
+    h = choose_one(u, log_share)
     return jax.tree.map(lambda a: a[h], star.stars), star.log_prior[h], log_share[h]
 
 

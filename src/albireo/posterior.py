@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 from albireo import flags
 from albireo.catalog import Catalog
 from albireo.certificate import certify
-from albireo.device import in_few_sizes
+from albireo.device import in_few_sizes, jit_over_stars, over_stars
 from albireo.errors import UserError
 from albireo.groups import as_arviz, by_measurement, catalog_of, data_groups, dataset, draws_of, star_index
 from albireo.likelihood import (
@@ -419,7 +419,7 @@ def _name_outliers(probability: Float[np.ndarray, "star band"], catalog: Catalog
     return {"outlier": np.where(found, np.asarray(catalog.bands)[likeliest], "")}
 
 
-@eqx.filter_jit
+@jit_over_stars
 def _derive(problem: Problem, stars: Star, draws: Draws) -> dict[str, Array]:
     """At every draw extinction in the reference band, χ² of the magnitudes, and −log Φ of the unlikeliest limit."""
 
@@ -431,7 +431,7 @@ def _derive(problem: Problem, stars: Star, draws: Draws) -> dict[str, Array]:
         not_found = jax.vmap(jax.vmap(lambda *draw: log_likelihood_limits(problem.model, star, *draw)))(*draws)
         return derived | {"unlikely": -jnp.min(not_found, axis=-1)}
 
-    return jax.lax.map(one, (stars, draws), batch_size=16)
+    return over_stars(one, (stars, draws))
 
 
 def _least(values: Float[np.ndarray, "star chain draw"], log_weight: Float[np.ndarray, "star chain draw"] | None):

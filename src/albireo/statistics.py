@@ -4,6 +4,8 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
 
+from albireo.device import in_parts
+
 _PERCENTILES = {"p16": 0.16, "p50": 0.50, "p84": 0.84}
 
 
@@ -11,15 +13,24 @@ def resample(
     drawn: xr.Dataset, log_weight: Float[np.ndarray, "star chain draw"], seed: int, row: Int[np.ndarray, " star"]
 ) -> xr.Dataset:
     """As many equally weighted draws as there are weighted ones."""
-    weight = np.nan_to_num(np.exp(log_weight.reshape(len(row), -1).astype(float)))
-    index = np.stack(
-        [systematic(np.random.default_rng([seed, r]), w, w.size) for w, r in zip(weight, row, strict=True)]
-    )
+    drawn = drawn.transpose("star", "chain", "draw")
+
+    def pick(values, log_weight, row):
+        weight = np.nan_to_num(np.exp(log_weight.reshape(len(row), -1).astype(float)))
+        each = zip(weight, row, strict=True)
+        index = np.array([systematic(np.random.default_rng([seed, r]), w, w.size) for w, r in each], int)
+        index = index.reshape(weight.shape)  # of no star, too
+        return {
+            name: np.take_along_axis(value.reshape(index.shape), index, axis=1).reshape(value.shape)
+            for name, value in values.items()
+        }
+
+    values = {str(name): variable.values for name, variable in drawn.data_vars.items()}
     picked = {
-        name: (variable.dims, np.take_along_axis(variable.values, index.T[None], axis=1), variable.attrs)
-        for name, variable in drawn.data_vars.items()
+        name: (drawn[name].dims, value, drawn[name].attrs)
+        for name, value in in_parts(pick, values, log_weight, row).items()
     }
-    return xr.Dataset(picked, coords=drawn.coords)
+    return xr.Dataset(picked, coords=drawn.coords).transpose("chain", "draw", "star")
 
 
 def systematic(rng: np.random.Generator, weight: Float[np.ndarray, " draw"], num: int) -> Int[np.ndarray, " resampled"]:

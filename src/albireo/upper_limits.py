@@ -16,11 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp, ndtr
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float
 
 from albireo.model.scatter import Scatter
 from albireo.normal import log_ndtr
 from albireo.priors.reddening import truncated_normal_at
+from albireo.random import choose
 
 LIMIT_SNR = 5.0
 LIMIT_ERR = 2.5 / (LIMIT_SNR * np.log(10))
@@ -52,16 +53,16 @@ class Limits(NamedTuple):
         return logsumexp(log_p + _LOG_WEIGHTS.astype(std.dtype))
 
     def draw(
-        self, key: PRNGKeyArray, mu: Float[Array, ""], mean: Float[Array, ""], std: Float[Array, ""]
+        self, u: Float[Array, " 2"], mu: Float[Array, ""], mean: Float[Array, ""], std: Float[Array, ""]
     ) -> Float[Array, ""]:
-        """A draw of E from that Gaussian times the probability, linear between the places of a table."""
-        key_place, key_within = jax.random.split(key)
+        """A draw of E, of uniform u, from that Gaussian times the probability, linear between the places of a table."""
         table = jnp.asarray(_TABLE, std.dtype)
         log_p = jax.vmap(lambda t: self._log_prob_along(mu, mean, std, t))(table) - 0.5 * table**2
         # Linear interpolation is a mixture of triangles about the places.
         step = table[1] - table[0]
-        triangle = jnp.sum(jax.random.uniform(key_within, (2,), std.dtype)) - 1
-        t = table[jax.random.categorical(key_place, log_p)] + step * triangle
+        side = 2 * u[1] - 1
+        triangle = jnp.sign(side) * (1 - jnp.sqrt(1 - jnp.abs(side)))
+        t = table[choose(u[0], log_p)] + step * triangle
         return truncated_normal_at(ndtr(-t), mean, std)
 
     def _log_prob_along(self, mu, mean, std, t):

@@ -15,7 +15,7 @@ from albireo.model.mixture import GaussianMixture
 from albireo.priors import load_prior
 from albireo.priors.lines_of_sight import log_seen
 from albireo.priors.metallicity import Metallicity
-from albireo.priors.training_stars import TrainingStars, _mean_feh, _moved
+from albireo.priors.training_stars import TrainingStars, _mean_feh
 
 NUM_DRAWS = 1 << 15
 LIMITS = {"brightest": 10.7, "faintest": 17.6}  # of the files
@@ -140,7 +140,7 @@ def test_density_elsewhere_is_that_of_the_moved_gaussians(stars):
     here = at(stars, np.arange(4), shift)
     found = jax.vmap(lambda theta: stars.log_prob(theta, here))(jnp.asarray(theta, jnp.float32))
     for c in range(4):
-        mixture = _moved(jax.tree.map(itemgetter(c), stars.mixture), shift[c])
+        mixture = jax.tree.map(itemgetter(c), stars.mixture).moved(shift[c])
         gaussians = zip(mixture.log_weight, mixture.mean, np.asarray(mixture.cholesky, float), strict=True)
         parts = [w + multivariate_normal(mean, factor @ factor.T).logpdf(theta) for w, mean, factor in gaussians]
         np.testing.assert_allclose(found[:, c], logsumexp(parts, axis=0), atol=2e-3, rtol=1e-4)

@@ -79,11 +79,35 @@ class GaussianMixture(eqx.Module):
     def log_components(self, theta: Float[Array, " label"]) -> Float[Array, " component"]:
         """Logarithm of each component's contribution to the density.
 
-        A quadratic of θ, so that those of many points are one matrix product; about the middle of the mixture, where
-        little cancels.
+        A quadratic of θ, so that those of many points are one matrix product.
         """
-        middle = jax.nn.softmax(self.log_weight) @ self.mean
+        middle = self._middle
         return jnp.matmul(_coefficients(self, middle), _features(theta - middle), precision="highest")
+
+    def moved(self, shift: Float[Array, ""]) -> "GaussianMixture":
+        """Every Gaussian moved by so much in the last label, and in the others as they go with it."""
+        with_last = jnp.einsum("kij,kj->ki", self.cholesky, self.cholesky[:, -1])
+        mean = self.mean + shift * with_last / with_last[:, -1:]
+        return GaussianMixture(self.log_weight, mean, self.cholesky, self.whitener)
+
+    def log_prob_moved(self, theta: Float[Array, " label"], shift: Float[Array, ""]) -> Float[Array, ""]:
+        """`log_prob` of the mixture `moved` by a shift that is another for every point.
+
+        A Gaussian so moved keeps its distribution of the other labels given the last, so that it changes as that of
+        the last label alone does: by shift (θ_last − mean − ½ shift) / variance, which are two features more.
+        """
+        middle = self._middle
+        precision = 1 / jnp.sum(self.cholesky[:, -1] ** 2, axis=-1)
+        of_shift = jnp.stack([precision, -precision * (self.mean[:, -1] - middle[-1])], axis=1)
+        coefficients = jnp.concatenate([_coefficients(self, middle), of_shift], axis=1)
+        x = theta - middle
+        features = jnp.concatenate([_features(x), jnp.stack([shift * (x[-1] - 0.5 * shift), shift])])
+        return logsumexp(jnp.matmul(coefficients, features, precision="highest"))
+
+    @property
+    def _middle(self) -> Float[Array, " label"]:
+        """About which quadratics are expanded, for there little cancels."""
+        return jax.nn.softmax(self.log_weight) @ self.mean
 
     @eqx.filter_jit
     def sample(self, key: PRNGKeyArray, num_samples: int) -> Float[Array, "sample label"]:

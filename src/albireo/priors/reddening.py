@@ -14,6 +14,7 @@ from jax.scipy.special import logsumexp, ndtr, ndtri
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo.normal import inverse_mills, log_ndtr
+from albireo.random import uniform
 
 
 class Reddening(eqx.Module):
@@ -100,8 +101,7 @@ def _log_half_line_integral(linear, precision):
 
 def truncated_normal_draw(key: PRNGKeyArray, mean: Float[Array, ""], std: Float[Array, ""]) -> Float[Array, ""]:
     """A draw from N(mean, std²) restricted to values ≥ 0, exact far into the tail too."""
-    u = jax.random.uniform(key, jnp.shape(mean), dtype=jnp.result_type(mean), minval=1e-7, maxval=1.0)
-    return truncated_normal_at(u, mean, std)
+    return truncated_normal_at(uniform(key, jnp.shape(mean), jnp.result_type(mean)), mean, std)
 
 
 def truncated_normal_at(u: Float[Array, ""], mean: Float[Array, ""], std: Float[Array, ""]) -> Float[Array, ""]:

@@ -103,21 +103,17 @@ class TrainingStars(StarsPrior):
     def log_prob(self, theta: Float[Array, " label"], metallicity: Metallicity) -> Float[Array, " component"]:
         """log p(θ | component), per unit of every label.
 
-        A Gaussian that is moved as `_moved` has it keeps its distribution of all labels given the last, so that it
-        changes as that of the last label alone does.
+        Component by component: what is compiled then runs over many points inside, which takes less than half the time.
         """
-        shift = self._shift(metallicity, slice(None))[:, None]
-        variance = jnp.sum(self.mixture.cholesky[..., -1, :] ** 2, axis=-1)
-        change = shift * (theta[-1] - self.mixture.mean[..., -1] - 0.5 * shift) / variance
-        together = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), self.mixture)  # one matrix product for all
-        return logsumexp(together.log_components(theta).reshape(variance.shape) + change, axis=1)
+        each = self.mixture, self._shift(metallicity, slice(None))
+        return jax.lax.map(lambda one: one[0].log_prob_moved(theta, one[1]), each)
 
     def sample(self, key: PRNGKeyArray, component: Array, metallicity: Metallicity) -> Float[Array, "sample label"]:
         """A Gaussian by its weight, and a draw from it."""
 
         def draw(args):
             component, shift, key = args
-            mixture = _moved(jax.tree.map(lambda a: a[component], self.mixture), shift)
+            mixture = jax.tree.map(lambda a: a[component], self.mixture).moved(shift)
             key_gaussian, key_normal = jax.random.split(key)
             k = jax.random.categorical(key_gaussian, mixture.log_weight)
             return mixture.mean[k] + mixture.cholesky[k] @ jax.random.normal(key_normal, mixture.mean.shape[1:])
@@ -132,13 +128,6 @@ class TrainingStars(StarsPrior):
 
 def _near(anywhere: Sightline) -> Metallicity:
     return Metallicity(*(table[0] for table in anywhere.metallicity))  # the first distance of the tables is 1 pc
-
-
-def _moved(mixture: GaussianMixture, shift: Float[Array, ""]) -> GaussianMixture:
-    """Every Gaussian by so much in the last label, and in the others as they go with it."""
-    with_last = jnp.einsum("kij,kj->ki", mixture.cholesky, mixture.cholesky[:, -1])
-    mean = mixture.mean + shift * with_last / with_last[:, -1:]
-    return GaussianMixture(mixture.log_weight, mean, mixture.cholesky, mixture.whitener)
 
 
 @eqx.filter_jit

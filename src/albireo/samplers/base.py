@@ -14,6 +14,7 @@ from albireo.likelihood import Star
 from albireo.model import StellarModel
 from albireo.outliers import Hypotheses
 from albireo.priors.base import Prior, sightline
+from albireo.random import uniform
 
 
 class Problem(eqx.Module):
@@ -47,29 +48,30 @@ class Problem(eqx.Module):
         return outliers.total(star, lambda star: self._log_marginal(star, sky, x, roughly=True))
 
     def propose(
-        self, star: Star | Hypotheses, sky: Any, x: Float[Array, " label"], key: PRNGKeyArray
+        self, star: Star | Hypotheses, sky: Any, x: Float[Array, "draw label"], key: PRNGKeyArray
     ) -> likelihood.Proposed:
-        """A distance modulus and a reddening to go with labels, and the weight that makes up for the choice.
+        """A distance modulus and a reddening to go with each draw of labels, and the weight that makes up for it.
 
         The mean weight at x is the target there, per unit of standardised labels.
         """
-        key_choose, key_draw = jax.random.split(key)
+        return jax.vmap(lambda x, u: self._propose(star, sky, x, u))(x, uniform(key, (len(x), 6), x.dtype))
+
+    def _propose(self, star: Star | Hypotheses, sky: Any, x: Float[Array, " label"], u: Float[Array, " 6"]):
         star, log_prior, log_chosen = outliers.draw(
-            star, lambda star: self._log_marginal(star, sky, x, roughly=True), key_choose
+            star, lambda star: self._log_marginal(star, sky, x, roughly=True), u[0]
         )
-        drawn = likelihood.propose_distance_and_reddening(self.model, self.prior, star, sky, self.labels(x), key_draw)
+        drawn = likelihood.propose_distance_and_reddening(self.model, self.prior, star, sky, self.labels(x), u[1:])
         shift = self._log_jacobian + log_prior
         return drawn._replace(log_density=drawn.log_density + shift, log_weight=drawn.log_weight + shift - log_chosen)
 
     def complete(self, star: Star | Hypotheses, sky: Any, x: Float[Array, "draw label"], key: PRNGKeyArray) -> "Draws":
         """Draw the distance modulus and reddening that belong to draws of the labels."""
 
-        def one(x, key):
-            key_choose, key_draw = jax.random.split(key)
-            chosen, _, _ = outliers.draw(star, lambda star: self._log_marginal(star, sky, x), key_choose)
-            return likelihood.draw_distance_and_reddening(self.model, self.prior, chosen, sky, self.labels(x), key_draw)
+        def one(x, u):
+            chosen, _, _ = outliers.draw(star, lambda star: self._log_marginal(star, sky, x), u[0])
+            return likelihood.draw_distance_and_reddening(self.model, self.prior, chosen, sky, self.labels(x), u[1:])
 
-        mu, reddening = jax.vmap(one)(x, jax.random.split(key, x.shape[0]))
+        mu, reddening = jax.vmap(one)(x, uniform(key, (len(x), 5), x.dtype))
         return Draws(self.labels(x), mu, reddening)
 
     def _log_marginal(

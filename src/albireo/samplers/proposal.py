@@ -4,7 +4,7 @@
    parallax in closed form.
 2. A mixture is fitted to them, weighted by a tempered score.
 3. Draws from the mixture and the points it was first fitted to, weighted by the exact posterior, give a better mixture;
-   twice, or more often where the weights are uneven (adaptive importance sampling: Cappé et al. 2008, Statistics and
+   again where the weights are uneven (adaptive importance sampling: Cappé et al. 2008, Statistics and
    Computing 18, 447). The first mixture keeps a share in all of them, so that a small mode once lost by chance is found
    again (a defensive mixture: Hesterberg 1995, Technometrics 37, 185).
 
@@ -32,10 +32,11 @@ from albireo.upper_limits import Limits
 
 NUM_LOOK = 1 << 14
 _FROM_PRIOR = 0.25  # share of its points
-NUM_LOOKED = 512
+NUM_LOOKED = 256
+_MIN_LOOKED = 64.0  # effective number of points that the tempered score has to leave
 NUM_ADAPT = 512
 NUM_REFIT = 4096
-MIN_STAGES, MAX_STAGES = 2, 4
+MAX_STAGES = 8
 NUM_COMPONENTS = 8
 NUM_EM = 6
 _REFERENCE_MU = 10.0
@@ -153,8 +154,8 @@ def _between(table: Float[Array, " grid"], mu: Float[Array, " point"]) -> Float[
     return table[i] + (position - i) * (table[i + 1] - table[i])
 
 
-def temper(log_weight: Float[Array, " point"], min_ess: float) -> Float[Array, " point"]:
-    """Weights to the power 1/T, normalised, with about the least T ≥ 1 that gives this effective sample size."""
+def temperature(log_weight: Float[Array, " point"], min_ess: float) -> Float[Array, ""]:
+    """About the least T ≥ 1 with which weights to the power 1/T have this effective sample size."""
     log_weight = log_weight - jnp.max(log_weight)
 
     def ess(log_t):
@@ -169,13 +170,17 @@ def temper(log_weight: Float[Array, " point"], min_ess: float) -> Float[Array, "
 
     zero = jnp.zeros((), log_weight.dtype)
     (_, high), _ = jax.lax.scan(halve, (zero, zero + 12.0), None, length=_NUM_HALVINGS)
-    log_t = jnp.where(ess(zero) >= min_ess, zero, high)
-    return jax.nn.log_softmax(log_weight * jnp.exp(-log_t))
+    return jnp.exp(jnp.where(ess(zero) >= min_ess, zero, high))
+
+
+def temper(log_weight: Float[Array, " point"], min_ess: float) -> Float[Array, " point"]:
+    """Weights to the power 1/T, normalised, with about the least T ≥ 1 that gives this effective sample size."""
+    return jax.nn.log_softmax(log_weight / temperature(log_weight, min_ess))
 
 
 def systematic(key: PRNGKeyArray, log_weight: Float[Array, " point"], num: int) -> Array:
     """Indices of an equally weighted sample (systematic resampling)."""
-    cumulative = jnp.cumsum(jax.nn.softmax(log_weight))
+    cumulative = jax.lax.associative_scan(jnp.add, jax.nn.softmax(log_weight))
     u = (jnp.arange(num) + jax.random.uniform(key, dtype=cumulative.dtype)) / num
     return jnp.clip(jnp.searchsorted(cumulative, u * cumulative[-1]), 0, log_weight.size - 1)
 
@@ -186,9 +191,10 @@ def fit_mixture(
     """Weighted expectation maximisation, started from centres spread out as by k-means++."""
     weight = jax.nn.softmax(log_weight)
     z = whiten(x, weight)[-1]
-    distance2 = jnp.sum((z[:, None] - z[_spread_centers(key, z, weight)]) ** 2, axis=-1)
-    nearest = jax.nn.one_hot(jnp.argmin(distance2, axis=1), NUM_COMPONENTS, dtype=x.dtype)
-    return fit_weighted(x, weight, nearest, NUM_EM)
+    centers = z[_spread_centers(key, z, weight)]
+    distance2 = jnp.sum((centers[:, :, None] - z.T) ** 2, axis=1)
+    nearest = (distance2 == jnp.min(distance2, axis=0)).astype(x.dtype)
+    return fit_weighted(x, weight, nearest.T, NUM_EM)
 
 
 def _spread_centers(key, z, weight):
@@ -238,7 +244,9 @@ def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any
     """A mixture close to the star's posterior over standardised labels, with heavier tails."""
     key_look, key_fit, key_stages = jax.random.split(key, 3)
     key_stages = jax.random.split(key_stages, MAX_STAGES)
-    log_share = temper(look.score(problem, star, sky), 64.0)
+    score = look.score(problem, star, sky)
+    some = score[::4]  # enough to find the temperature by
+    log_share = jax.nn.log_softmax(score / temperature(some, _MIN_LOOKED * some.size / score.size))
     chosen = systematic(key_look, log_share, NUM_LOOKED)
     seen = look.x[chosen]
     first = fit_mixture(key_fit, seen, jnp.zeros(NUM_LOOKED, seen.dtype))
@@ -262,7 +270,7 @@ def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any
 
     def goes_on(state):
         num, _, efficiency = state
-        return (num < MAX_STAGES) & ((num < MIN_STAGES) | ~(efficiency > _EFFICIENT))
+        return (num < MAX_STAGES) & ~(efficiency > _EFFICIENT)
 
     start = jnp.zeros((), int), first, jnp.zeros((), seen.dtype)
     _, mixture, _ = jax.lax.while_loop(goes_on, stage, start)

@@ -24,7 +24,7 @@ def weigh_batch(
         star, mixture, key = args
         sky, (key_x, key_rest) = problem.sightline(star), jax.random.split(key)
         x = mixture.sample(key_x, num_samples)
-        drawn = jax.vmap(lambda x, key: problem.propose(star, sky, x, key))(x, jax.random.split(key_rest, num_samples))
+        drawn = problem.propose(star, sky, x, key_rest)
         log_ratio = drawn.log_weight - jax.vmap(mixture.log_prob)(x)
         log_ratio = jnp.where(jnp.isfinite(log_ratio), log_ratio, -jnp.inf)
         log_weight, k_hat = smooth_weights(log_ratio)

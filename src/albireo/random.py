@@ -1,0 +1,18 @@
+"""Draws made of uniform random numbers, of which those for many points come from one key."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+# No number is nearer to 0 or 1, where the quantiles of a Gaussian are infinite.
+_LEAST = 1e-7
+
+
+def uniform(key: PRNGKeyArray, shape: tuple[int, ...], dtype) -> Float[Array, "*shape"]:
+    """Uniform random numbers between 0 and 1, both excluded."""
+    return jax.random.uniform(key, shape, dtype, minval=_LEAST, maxval=1 - _LEAST)
+
+
+def choose(u: Float[Array, ""], log_weight: Float[Array, " choice"]) -> Int[Array, ""]:
+    """An index drawn in proportion to weights, of a uniform u."""
+    return jnp.sum(u > jnp.cumsum(jax.nn.softmax(log_weight))[:-1])
