@@ -396,7 +396,8 @@ def log_marginal(
     quadratic = photometric_quadratic(model, star, theta)
     mu, width = _mode_and_width(prior, star, sky, quadratic, num_newton)
     node, weight = (a.astype(width.dtype) for a in np.polynomial.hermite_e.hermegauss(num_nodes))
-    log_f = jax.vmap(lambda mu: _log_integrand(prior, star, sky, quadratic, theta, mu))(mu + width * node)
+    # One node after another, for the same reason as in `_condition_on_mu`.
+    log_f = jax.lax.map(lambda mu: _log_integrand(prior, star, sky, quadratic, theta, mu), mu + width * node)
     return logsumexp(log_f + np.log(weight) + 0.5 * node**2) + jnp.log(width)
 
 

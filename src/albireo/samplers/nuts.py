@@ -1,8 +1,8 @@
 """The No-U-Turn sampler over the labels, many stars at once.
 
 Distance modulus and reddening are integrated out and drawn back (see `likelihood`), which leaves few, well-behaved
-dimensions. Each draw is one independence Metropolis step that proposes from the mixture fitted to the star's
-posterior, which moves between modes, then one NUTS transition (Hoffman & Gelman 2014; BlackJAX's kernel), which moves
+dimensions. Each draw is two independence Metropolis steps that propose from the mixture fitted to the star's
+posterior, which move between modes, then one NUTS transition (Hoffman & Gelman 2014; BlackJAX's kernel), which moves
 within a mode. Both leave the posterior invariant, so their composition does; a dwarf that might be a giant is visited
 as both by every chain, in proportion to their masses.
 """
@@ -41,11 +41,12 @@ class NUTS:
         num_chains: chains per star.
         num_warmup: draws during which the step size adapts, then dropped.
         num_samples: draws kept from each chain.
+        num_jumps: proposals of a jump before each draw.
         max_doublings: a trajectory has at most 2^this − 1 leapfrog steps; jumps make long ones needless, and short
             ones keep a batch of stars from waiting for its slowest.
         target_acceptance: mean acceptance probability that the step size is adapted to. Jumps make short steps cheap,
             and with them hardly a transition diverges.
-        num_refits: how often the mixture is fitted anew to weighted draws from it, which some stars need.
+        num_refits: how often the mixture that jumps are proposed from is fitted anew to weighted draws from it.
         escalate: whether a star with r̂ above 1.01, an effective sample below 400 or a divergent transition goes on by
             itself to longer chains of shorter steps, then to importance and to nested sampling.
         batch_size: stars sampled together; by default 64 on a processor, and as many as its memory holds on a GPU.
@@ -54,14 +55,15 @@ class NUTS:
     num_chains: int = 4
     num_warmup: int = 100
     num_samples: int = 500
-    max_doublings: int = 3
+    num_jumps: int = 2
+    max_doublings: int = 2
     target_acceptance: float = 0.99
-    num_refits: int = 0
+    num_refits: int = 1
     escalate: bool = True
     batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        at_least(self, num_chains=2, num_warmup=10, num_samples=4, max_doublings=1, num_refits=0)
+        at_least(self, num_chains=2, num_warmup=10, num_samples=4, num_jumps=1, max_doublings=1, num_refits=0)
         if self.batch_size is not None:
             at_least(self, batch_size=1)
         if not 0 < self.target_acceptance < 1:
@@ -70,17 +72,18 @@ class NUTS:
     @property
     def engine(self) -> str:
         """What the summary calls it."""
-        return "nuts-refit" if self.num_refits else "nuts"
+        return "nuts-refit" if self.num_refits > 1 else "nuts"
 
     def long(self) -> "NUTS":
-        """Twice as many draws and warm-up, longer trajectories of shorter steps, and jumps from a better fit."""
+        """Twice as many draws and warm-up, longer trajectories of shorter steps, more jumps, and from a better fit."""
         return replace(
             self,
             num_warmup=2 * self.num_warmup,
             num_samples=2 * self.num_samples,
+            num_jumps=2 * self.num_jumps,
             max_doublings=self.max_doublings + 1,
             target_acceptance=1 - (1 - self.target_acceptance) / 2,
-            num_refits=3,
+            num_refits=self.num_refits + 2,
             escalate=False,
         )
 
@@ -161,13 +164,21 @@ def _run_chain(settings: NUTS, problem: Problem, star: Star | Hypotheses, sky: A
 
     @jax.jit
     def log_density(z):
-        return problem.log_target(star, sky, space.x(z))
+        """The target, with the gradient of its approximation, which takes a third of the time.
+
+        Leapfrog steps along the gradient of any other function are reversible and keep volumes; what makes the draws
+        those of the target is that its own values decide on them.
+        """
+        x = space.x(z)
+        roughly = problem.log_target_roughly(star, sky, x)
+        correction = jax.lax.stop_gradient(problem.log_target(star, sky, x) - roughly)
+        return roughly + jnp.where(jnp.isfinite(correction), correction, -jnp.inf)
 
     def step(carry, inputs):
         state, adaptation = carry
         key, warm = inputs
         step_size = jnp.where(warm, jnp.exp(adaptation.log_step_size), final(adaptation))
-        state, info = _transition(log_density, space, state, step_size, key, settings.max_doublings)
+        state, info = _transition(settings, log_density, space, state, step_size, key)
         adapted = update(adaptation, info.acceptance_rate)
         adaptation = jax.tree.map(lambda new, old: jnp.where(warm, new, old), adapted, adaptation)
         return (state, adaptation), (state.position, info)
@@ -183,13 +194,19 @@ def _run_chain(settings: NUTS, problem: Problem, star: Star | Hypotheses, sky: A
     return jax.tree.map(lambda a: a[settings.num_warmup :], (z, info))
 
 
-def _transition(log_density, space: _Space, state, step_size, key: PRNGKeyArray, max_doublings: int):
+def _transition(settings: NUTS, log_density, space: _Space, state, step_size, key: PRNGKeyArray):
     key_nuts, key_jump = jax.random.split(key)
-    state, jumped = _jump(log_density, space, state, key_jump)
-    metric = jnp.ones_like(state.position)
-    state, nuts = _KERNEL(key_nuts, state, log_density, step_size, metric, max_num_doublings=max_doublings)
+    keys = jax.random.split(key_jump, settings.num_jumps)
+    state, jumped = jax.lax.scan(lambda state, key: _jump(log_density, space, state, key), state, keys)
+    nuts_settings = {"max_num_doublings": settings.max_doublings}
+    state, nuts = _KERNEL(key_nuts, state, log_density, step_size, jnp.ones_like(state.position), **nuts_settings)
     info = _Info(
-        state.logdensity, nuts.is_divergent, nuts.acceptance_rate, nuts.num_integration_steps, jumped, step_size
+        state.logdensity,
+        nuts.is_divergent,
+        nuts.acceptance_rate,
+        nuts.num_integration_steps,
+        jnp.any(jumped),
+        step_size,
     )
     return state, info
 
