@@ -42,6 +42,15 @@ def test_information_is_the_divergence_of_gaussians(mean, width):
     assert np.std(gained) < 0.1
 
 
+def test_information_bears_a_draw_of_large_weight():
+    """Of 2,000 resampled draws 60 are the same one."""
+    rng = np.random.default_rng(3)
+    draws = np.concatenate([np.zeros((50, 60, 1)), rng.normal(size=(50, 1940, 1))], axis=1)
+    draws = 0.3 * rng.permuted(draws, axis=1)
+    gained = judge_labels(PriorOfLabels.of(rng.normal(size=(1, 4096))), draws).information
+    assert np.mean(gained) == pytest.approx(-np.log(0.3) + (0.3**2 - 1) / 2, abs=0.1)
+
+
 @pytest.fixture(scope="module")
 def flagged(model, milky_way):
     def flags(catalog):

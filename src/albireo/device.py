@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, wraps
+from threading import Lock
 from typing import Any
 
 import equinox as eqx
@@ -79,9 +80,13 @@ def jit_over_stars(function: Callable) -> Callable:
     def compiled():
         return eqx.filter_jit(function, compiler_options=_known_options())  # pyright: ignore[reportCallIssue]
 
+    lock = Lock()
+
     @wraps(function)
     def call(*args):
-        return compiled()(*args)
+        with lock:  # one program for all threads
+            ready = compiled()
+        return ready(*args)
 
     return call
 
@@ -101,8 +106,14 @@ def in_parts(function: Callable[..., Any], *stars: Any) -> Any:
     stars = jax.tree.map(np.asarray, stars)
     starts = range(0, max(len(jax.tree.leaves(stars)[0]), 1), _PART)
     parts = [jax.tree.map(lambda a, start=start: a[start : start + _PART], stars) for start in starts]
+    double = jax.config.jax_enable_x64
+
+    def run(part):
+        with jax.enable_x64(double):  # which every thread is told for itself
+            return function(*part)
+
     with ThreadPoolExecutor(batches_in_flight()) as pool:
-        results = list(pool.map(lambda part: function(*part), parts))
+        results = list(pool.map(run, parts))
     return jax.tree.map(lambda *each: np.concatenate(each), *results)
 
 

@@ -15,4 +15,5 @@ def uniform(key: PRNGKeyArray, shape: tuple[int, ...], dtype) -> Float[Array, "*
 
 def choose(u: Float[Array, ""], log_weight: Float[Array, " choice"]) -> Int[Array, ""]:
     """An index drawn in proportion to weights, of a uniform u."""
-    return jnp.sum(u > jnp.cumsum(jax.nn.softmax(log_weight))[:-1])
+    cumulative = jnp.cumsum(jax.nn.softmax(log_weight))
+    return jnp.sum(u * cumulative[-1] > cumulative[:-1])

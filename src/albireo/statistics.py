@@ -18,8 +18,7 @@ def resample(
     def pick(values, log_weight, row):
         weight = np.nan_to_num(np.exp(log_weight.reshape(len(row), -1).astype(float)))
         each = zip(weight, row, strict=True)
-        index = np.array([systematic(np.random.default_rng([seed, r]), w, w.size) for w, r in each], int)
-        index = index.reshape(weight.shape)  # of no star, too
+        index = np.stack([systematic(np.random.default_rng([seed, r]), w, w.size) for w, r in each])
         return {
             name: np.take_along_axis(value.reshape(index.shape), index, axis=1).reshape(value.shape)
             for name, value in values.items()

@@ -44,8 +44,9 @@ class KnownProblem(eqx.Module):
         return self.log_target(star, sky, x) + 0.1 * jnp.sin(5 * x[0])
 
     def propose(self, star, sky, x, key):
-        log_target = self.log_target(star, sky, x)
-        return Proposed(x[0], x[1], log_target, log_target + 0.1 * jax.random.normal(key) - 0.005)
+        log_target = jax.vmap(lambda x: self.log_target(star, sky, x))(x)
+        noise = 0.1 * jax.random.normal(key, log_target.shape) - 0.005
+        return Proposed(x[:, 0], x[:, 1], log_target, log_target + noise)
 
     def complete(self, star, sky, x, key):
         return Draws(x, x[:, 0], x[:, 1])

@@ -170,9 +170,10 @@ def _run_chain(settings: NUTS, problem: Problem, star: Star | Hypotheses, sky: A
         those of the target is that its own values decide on them.
         """
         x = space.x(z)
+        exact = jax.lax.stop_gradient(problem.log_target(star, sky, x))
         roughly = problem.log_target_roughly(star, sky, x)
-        correction = jax.lax.stop_gradient(problem.log_target(star, sky, x) - roughly)
-        return roughly + jnp.where(jnp.isfinite(correction), correction, -jnp.inf)
+        gradient_alone = jnp.where(jnp.isfinite(roughly), roughly - jax.lax.stop_gradient(roughly), 0)
+        return jnp.where(jnp.isnan(exact), -jnp.inf, exact) + gradient_alone
 
     def step(carry, inputs):
         state, adaptation = carry

@@ -3,7 +3,7 @@
 1. Points drawn once from the density of training stars and from the prior are scored against the star's photometry and
    parallax in closed form.
 2. A mixture is fitted to them, weighted by a tempered score.
-3. Draws from the mixture and the points it was first fitted to, weighted by the exact posterior, give a better mixture;
+3. Draws from the mixture and the points it was first fitted to, weighted by the posterior, give a better mixture;
    again where the weights are uneven (adaptive importance sampling: Cappé et al. 2008, Statistics and
    Computing 18, 447). The first mixture keeps a share in all of them, so that a small mode once lost by chance is found
    again (a defensive mixture: Hesterberg 1995, Technometrics 37, 185).
@@ -32,7 +32,7 @@ from albireo.upper_limits import Limits
 
 NUM_LOOK = 1 << 14
 _FROM_PRIOR = 0.25  # share of its points
-NUM_LOOKED = 256
+NUM_LOOKED = 1024
 _MIN_LOOKED = 64.0  # effective number of points that the tempered score has to leave
 NUM_ADAPT = 512
 NUM_REFIT = 4096
@@ -245,7 +245,7 @@ def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any
     key_look, key_fit, key_stages = jax.random.split(key, 3)
     key_stages = jax.random.split(key_stages, MAX_STAGES)
     score = look.score(problem, star, sky)
-    some = score[::4]  # enough to find the temperature by
+    some = score[::4].at[0].set(jnp.max(score))  # with the best, enough to find the temperature by
     log_share = jax.nn.log_softmax(score / temperature(some, _MIN_LOOKED * some.size / score.size))
     chosen = systematic(key_look, log_share, NUM_LOOKED)
     seen = look.x[chosen]
