@@ -290,7 +290,9 @@ def test_double_precision_gives_the_same_posteriors(model, milky_way, hosts, sam
     )
     assert double.tree["posterior"]["teff"].dtype == np.float32
     assert double.tree.attrs["double"] == "True"
-    assert np.all(double.flags == single.flags)
+    # Of the first star a third of the posterior is outside the domain: 16 draws may say either.
+    certain = ~int(Flag.OUTSIDE_DOMAIN)
+    assert np.all(double.flags & certain == single.flags & certain)
     for name in ("teff", "logg", "feh", "distance_modulus", "reddening"):
         shift = np.asarray(double.summary()[f"{name}_mean"] - single.summary()[f"{name}_mean"], float)
         assert np.all(np.abs(shift) < 5 * np.asarray(single.summary()[f"{name}_std"], float) * np.sqrt(2 / 400)), name
