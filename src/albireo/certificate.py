@@ -98,7 +98,10 @@ def _outside_domain(model: StellarModel, x: Float[np.ndarray, "star draw label"]
     """Whether at most draws the model had too few training stars, with a parallax or in one of the star's bands."""
     if model.domain is None:
         return np.zeros(len(catalog), bool)
-    thinned = x[:, np.linspace(0, x.shape[1] - 1, _NUM_DOMAIN_DRAWS).astype(int)]
+    # Evenly spread over the first label's quantiles: fewer draws tell a share as well as more at random.
+    places = ((np.arange(_NUM_DOMAIN_DRAWS) + 0.5) / _NUM_DOMAIN_DRAWS * x.shape[1]).astype(int)
+    order = np.argsort(x[..., 0], axis=1)[:, places]
+    thinned = np.take_along_axis(x, order[..., None], axis=1)
     theta = np.asarray(model.label_median) + np.asarray(model.label_std) * thinned
     density = in_few_sizes(partial(_density, model.domain), theta.astype(np.float32))
     used = np.isfinite(catalog.mag)[:, None]
