@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from albireo import NUTS, Catalog, Importance, Nested, Posterior, UserError, infer
-from albireo.flags import flag_names
+from albireo.flags import Flag, flag_names
 from albireo.priors import Prior, Reddening
 from stars import PLANET_HOSTS, TRUTHS, simulate
 
