@@ -16,6 +16,14 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 
+@pytest.fixture(autouse=True)
+def make_room():
+    """Programs compiled for tests before this one must not be the end of the process."""
+    from albireo.cache import make_room_for_programs
+
+    make_room_for_programs()
+
+
 def find_data() -> Path:
     """The folder of the real stars that training and benchmarks use; it need not exist."""
     return Path(os.environ.get("ALBIREO_DATA", ROOT.parent / "shared" / "data"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from albireo import Importance, device, infer
-from albireo.cache import remember_last
+from albireo.cache import make_room_for_programs, remember_last
 from stars import simulate
 
 
@@ -112,3 +112,20 @@ def test_posteriors_do_not_depend_on_the_number_at_once(monkeypatch, model, milk
     for name in ("teff", "logg", "feh", "distance_modulus", "reddening"):
         mean, std = (np.asarray(one_by_one[f"{name}_{what}"], float) for what in ("mean", "std"))
         np.testing.assert_allclose(np.asarray(together[f"{name}_mean"], float), mean, atol=0.05 * std.min())
+
+
+def test_programs_are_forgotten_before_they_are_too_many(monkeypatch, tmp_path):
+    program = jax.jit(lambda x: x + 1)
+    program(1.0)
+    make_room_for_programs()
+    assert program._cache_size() == 1  # there is room
+    monkeypatch.setattr("albireo.cache._MOST_MAPS", 0.0)
+    monkeypatch.setattr("albireo.cache._MAX_MAPS", tmp_path / "missing")  # no such limit
+    make_room_for_programs()
+    assert program._cache_size() == 1
+    (tmp_path / "missing").write_text("65530\n")
+    (tmp_path / "maps").write_text("one piece\nanother\n")
+    monkeypatch.setattr("albireo.cache._MAPS", tmp_path / "maps")
+    make_room_for_programs()
+    assert program._cache_size() == 0
+    assert program(1.0) == 2

@@ -13,6 +13,9 @@ from platformdirs import user_cache_dir
 
 # Faster to compile again than to read [s].
 _MIN_COMPILE_TIME = 0.2
+# Of the pieces of memory that Linux lets a process map, the share that compiled programs may take.
+_MOST_MAPS = 0.5
+_MAPS, _MAX_MAPS = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 
 
 def keep_compiled_code() -> None:
@@ -23,6 +26,21 @@ def keep_compiled_code() -> None:
     if jax.config.jax_compilation_cache_dir is None and (folder := cache_folder()) is not None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _MIN_COMPILE_TIME)
+    make_room_for_programs()
+
+
+def make_room_for_programs() -> None:
+    """Forget compiled programs where there are so many that Linux would soon end this process.
+
+    Every loop of a program is mapped in three pieces of memory, a sampler in some thousand, of which a process may have
+    65,530: a dozen problems of different shapes in one session would be too many.
+    """
+    try:
+        num, most = _MAPS.read_bytes().count(b"\n"), int(_MAX_MAPS.read_text())
+    except OSError:  # another system, without such a limit
+        return
+    if num > _MOST_MAPS * most:
+        jax.clear_caches()
 
 
 def cache_folder() -> Path | None:

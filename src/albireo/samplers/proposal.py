@@ -249,10 +249,12 @@ def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any
     log_share = jax.nn.log_softmax(score / temperature(some, _MIN_LOOKED * some.size / score.size))
     chosen = systematic(key_look, log_share, NUM_LOOKED)
     seen = look.x[chosen]
-    first = fit_mixture(key_fit, seen, jnp.zeros(NUM_LOOKED, seen.dtype))
     log_target = jax.vmap(lambda x: problem.log_target_roughly(star, sky, x))
     log_target_seen = log_target(seen)
     log_density_seen = look.log_density[chosen] + log_share[chosen] + np.log(len(look.x))
+    first, efficiency = _fit_weighted(key_fit, seen, log_target_seen - log_density_seen)
+    # A point of large share is among them several times, and says no more than once.
+    efficiency = efficiency * (1 + jnp.sum(chosen[1:] > chosen[:-1])) / NUM_LOOKED
 
     def stage(state):
         num, mixture, _ = state
@@ -264,17 +266,26 @@ def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any
         log_density = jax.vmap(proposal.log_prob)(x)
         log_density = log_density.at[NUM_ADAPT:].set(jnp.logaddexp(log_density[NUM_ADAPT:], log_density_seen))
         log_weight = jnp.concatenate([log_target(drawn), log_target_seen]) - log_density
-        log_weight = jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf)
-        efficiency = least_effective(jax.nn.log_softmax(log_weight), x) / len(x)
-        return num + 1, fit_mixture(key_fit, x, temper(log_weight, 0.2 * NUM_ADAPT)), efficiency
+        return num + 1, *_fit_weighted(key_fit, x, log_weight)
 
     def goes_on(state):
         num, _, efficiency = state
         return (num < MAX_STAGES) & ~(efficiency > _EFFICIENT)
 
-    start = jnp.zeros((), int), first, jnp.zeros((), seen.dtype)
-    _, mixture, _ = jax.lax.while_loop(goes_on, stage, start)
+    _, mixture, _ = jax.lax.while_loop(goes_on, stage, (jnp.zeros((), int), first, efficiency))
     return _join(widen(mixture), first, _FIRST_AT_LAST)
+
+
+def _fit_weighted(
+    key: PRNGKeyArray, x: Float[Array, "point label"], log_weight: Float[Array, " point"]
+) -> tuple[GaussianMixture, Float[Array, ""]]:
+    """A mixture fitted to points of the star's posterior, and which share of them tells its labels' means."""
+    log_weight = jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf)
+    log_share = jax.nn.log_softmax(log_weight)
+    # A mean is known well as soon as a single point has all weight: Kish's must not be small either.
+    kish = 1 / jnp.sum(jnp.exp(2 * log_share))
+    efficiency = jnp.minimum(least_effective(log_share, x), 2 * kish) / len(x)
+    return fit_mixture(key, x, temper(log_weight, 0.2 * NUM_ADAPT)), efficiency
 
 
 @jit_over_stars
