@@ -11,7 +11,7 @@ from albireo.flags import Flag
 from albireo.labels import PriorOfLabels, judge_labels
 from stars import SUN, simulate
 
-SAMPLER = Importance(escalate=False, batch_size=4)
+SAMPLER = Importance(escalate=False, batch_size=2)
 DRAWS = np.random.default_rng(0).normal(size=2000)
 
 

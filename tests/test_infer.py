@@ -15,8 +15,8 @@ from albireo.flags import Flag, flag_names
 from albireo.priors import Prior, Reddening
 from stars import PLANET_HOSTS, TRUTHS, simulate
 
-QUICK = Importance(escalate=False, batch_size=4)
-CHAINS = NUTS(num_chains=4, num_warmup=100, num_samples=500, escalate=False, batch_size=4)
+QUICK = Importance(escalate=False, batch_size=2)
+CHAINS = NUTS(num_chains=4, num_warmup=100, num_samples=500, escalate=False, batch_size=2)
 
 
 @pytest.fixture(scope="module")

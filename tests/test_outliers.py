@@ -14,7 +14,7 @@ from albireo.flags import Flag
 from albireo.outliers import OUTLIER_WIDTH, choose, draw, hypotheses, outlier_probability, total
 from stars import SUN, TRUTHS, simulate
 
-QUICK = Importance(batch_size=4)
+QUICK = Importance(batch_size=2)
 FRACTION = 0.02
 
 

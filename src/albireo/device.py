@@ -17,6 +17,8 @@ import numpy as np
 
 # Stars that a sampler is given at a time on a processor: what they share, compiling above all, costs little then.
 _ON_PROCESSOR = 64
+# And of how many smaller batches are.
+_FEWER, _FEW = 16, 2
 _LEAST, _MOST = 64, 16384
 # What one star needs while it is sampled [bytes]: XLA plans 3 MB of it; the rest is for what it does not count.
 _BYTES_A_STAR = 8 << 20
@@ -45,6 +47,25 @@ def batches_in_flight() -> int:
         return 2  # one is prepared while the other is computed
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def batch_sizes(num: int, most: int) -> list[int]:
+    """Of how many stars each batch is, of few sizes, for each is compiled for; the last may have to be filled up.
+
+    On a processor large batches as long as they are enough for all cores, then smaller ones: no core is idle for long,
+    and at most one star is computed for nothing. An accelerator takes as long for a few stars as for many.
+    """
+    threads = batches_in_flight()
+    if stars_at_once() > 1:
+        size = padded_size(-(-num // threads), most)
+        return [size] * -(-num // size)
+    sizes = []
+    for size in (most, *(size for size in (_FEWER, _FEW) if size < most)):
+        batches = num // (size * threads) * threads
+        sizes += [size] * batches
+        num -= size * batches
+    least = min(_FEW, most)
+    return sizes + [least] * -(-num // least)
 
 
 def over_stars(function: Callable[[Any], Any], stars: Any) -> Any:

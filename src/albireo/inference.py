@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 from albireo.cache import keep_compiled_code, remember_last
 from albireo.catalog import Catalog
 from albireo.certificate import is_poor_fit
-from albireo.device import batches_in_flight, over_stars, padded_size, stars_in_a_batch
+from albireo.device import batch_sizes, batches_in_flight, over_stars, padded_size, stars_in_a_batch
 from albireo.errors import UserError
 from albireo.likelihood import Star, scores
 from albireo.model import StellarModel, load_model
@@ -153,7 +153,7 @@ def _sample_all(
         batch = jax.tree.map(lambda a: a[:0], sample(sampler, np.zeros(1, int), 0))
     for stage, fallback in enumerate(_fallbacks(sampler), start=1):
         again = np.flatnonzero(~trusted(batch))
-        if stage > 1 and len(again):
+        if stage > 2 and len(again):
             rows = usable[again]
             padded = np.resize(np.arange(len(again)), padded_size(len(again), len(catalog)))
             theirs = _some(stars, rows[padded]), _some(batch.draws, again[padded])
@@ -217,10 +217,11 @@ def _sample(
     progress: Callable[[int], None],
 ) -> Batch:
     """Sample stars, batch by batch."""
-    num, threads = len(keys), batches_in_flight()
-    size = padded_size(-(-num // threads), sampler.batch_size or stars_in_a_batch())
+    num = len(keys)
+    sizes = np.array(batch_sizes(num, sampler.batch_size or stars_in_a_batch()))
 
-    def run(index: Int[np.ndarray, " batch"]) -> Batch:
+    def run(start: int, size: int) -> Batch:
+        index = np.arange(start, min(start + size, num))
         padded = np.resize(index, size)
         with jax.enable_x64(_dtype(problem) == np.float64):  # which every thread is told for itself
             some = jax.tree.map(jnp.asarray, _some(stars, padded))
@@ -229,8 +230,8 @@ def _sample(
         progress(len(index))
         return batch
 
-    with ThreadPoolExecutor(threads) as pool:
-        batches = list(pool.map(run, _split(np.arange(num), size)))
+    with ThreadPoolExecutor(batches_in_flight()) as pool:
+        batches = list(pool.map(run, np.cumsum(sizes) - sizes, sizes))
     batch = jax.tree.map(lambda *parts: np.concatenate(parts), *batches)
     batch.star_stats["engine"] = np.full(num, getattr(sampler, "engine", type(sampler).__name__), object)
     return batch

@@ -16,7 +16,7 @@ from albireo.likelihood import Star
 from albireo.model.scatter import Scatter
 from albireo.simulation.surveys import DEPTHS, parallax_error, photometric_errors
 
-QUICK = Importance(escalate=False, batch_size=4)
+QUICK = Importance(escalate=False, batch_size=2)
 NUM_STARS = 96
 VARIABLES = ("teff", "logg", "feh", "distance_modulus", "reddening")
 

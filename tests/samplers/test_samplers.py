@@ -16,9 +16,9 @@ from albireo.samplers.weights import least_effective, smooth_weights
 from stars import GIANT, PLANET_HOSTS, simulate
 
 SAMPLERS = {
-    "nuts": NUTS(num_chains=4, num_warmup=100, num_samples=500, batch_size=4),
+    "nuts": NUTS(num_chains=4, num_warmup=100, num_samples=500, batch_size=2),
     "nested": Nested(num_live=200, num_samples=2000),
-    "importance": Importance(num_samples=2000, batch_size=4),
+    "importance": Importance(num_samples=2000, batch_size=2),
 }
 
 
@@ -225,7 +225,7 @@ def test_stars_of_two_bands_have_the_errors_that_they_state(model, milky_way):
     """A giant that a dwarf might be, by a twelfth: of 32 runs none misses it, and means differ as their errors say."""
     row = {"2mass_j": 10.897, "2mass_j_err": 0.023, "2mass_ks": 10.012, "2mass_ks_err": 0.020}
     catalog = Catalog.from_table(Table(rows=[row] * 32), bands=model.bands)
-    sampler = Importance(num_samples=2000, batch_size=4, escalate=False)
+    sampler = Importance(num_samples=2000, batch_size=2, escalate=False)
     with pytest.warns(UserWarning, match="without a sky position"):
         posterior = infer(catalog, model=model, prior=milky_way, sampler=sampler, seed=1)
     weighted, certificate = posterior.tree["weighted_posterior"], posterior.tree["sample_stats"]

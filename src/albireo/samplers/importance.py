@@ -23,7 +23,7 @@ class Importance:
         num_samples: weighted draws per star.
         num_refits: how often the mixture is fitted anew to weighted draws from it, which some stars need.
         escalate: whether a star of k̂ above 0.7, an effective sample below 400 or one of any variable's mean below 200
-            goes on by itself to refits and four times as many draws, twice if need be, then to NUTS, then to nested
+            goes on by itself to one refit, three or seven, with as many more draws, then to NUTS, then to nested
             sampling.
         batch_size: stars sampled together; by default 64 on a processor, and as many as its memory holds on a GPU.
     """
@@ -44,21 +44,20 @@ class Importance:
         return "importance-refit" if self.num_refits else "importance"
 
     def more(self) -> "Importance":
-        """Four times as many draws, from a mixture fitted anew three times."""
-        return replace(self, num_samples=4 * self.num_samples, num_refits=3, escalate=False)
+        """Twice as many draws, from a mixture fitted anew once, or twice as often and once more."""
+        return replace(self, num_samples=2 * self.num_samples, num_refits=2 * self.num_refits + 1, escalate=False)
 
     def fallbacks(self) -> tuple[Sampler, ...]:
         """What a star goes on to whose weights cannot be trusted."""
         if not self.escalate:
             return ()
-        more = self.more()
-        # What fails once more by chance, in one of twenty such stars, most often succeeds with other random numbers.
-        return (more, more, NUTS().long(), Nested())
+        once = self.more()
+        return (once, once.more(), once.more().more(), NUTS(escalate=False), Nested())
 
     def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars; the draws of each form one chain."""
         key_propose, key_refit, key_sample = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0)
         mixtures = propose_batch(problem, look, stars, key_propose)
         if self.num_refits:
-            mixtures = refit_batch(problem, stars, mixtures, key_refit, self.num_refits)
+            mixtures = refit_batch(problem, stars, mixtures, key_refit, jnp.asarray(self.num_refits))
         return weigh_batch(problem, stars, mixtures, key_sample, self.num_samples)

@@ -91,14 +91,14 @@ class NUTS:
         """What a star goes on to whose chains cannot be trusted."""
         from albireo.samplers.importance import Importance  # which goes on to this sampler in turn
 
-        return (self.long(), Importance().more(), Nested()) if self.escalate else ()
+        return (self.long(), Importance().more().more(), Nested()) if self.escalate else ()
 
     def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars."""
         keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 5))(keys), 1, 0)
         mixtures = propose_batch(problem, look, stars, keys[0])
         if self.num_refits:
-            mixtures = refit_batch(problem, stars, mixtures, keys[4], self.num_refits)
+            mixtures = refit_batch(problem, stars, mixtures, keys[4], jnp.asarray(self.num_refits))
         weighted = weigh_batch(problem, stars, mixtures, keys[1], _NUM_WEIGHED)
         x = problem.standardise(weighted.draws.theta[:, 0])
         spaces = _space(mixtures, x, jnp.asarray(weighted.log_weight)[:, 0])

@@ -2,8 +2,9 @@
 
 1. Points drawn once from the density of training stars and from the prior are scored against the star's photometry and
    parallax in closed form.
-2. A mixture is fitted to them, weighted by a tempered score.
-3. Draws from the mixture and the points it was first fitted to, weighted by the posterior, give a better mixture;
+2. A mixture is fitted to some, drawn by a tempered score and weighted by the posterior. Where many of them count, it is
+   good enough.
+3. Elsewhere draws from the mixture and the points it was first fitted to, weighted by the posterior, give a better one;
    again where the weights are uneven (adaptive importance sampling: Cappé et al. 2008, Statistics and
    Computing 18, 447). The first mixture keeps a share in all of them, so that a small mode once lost by chance is found
    again (a defensive mixture: Hesterberg 1995, Technometrics 37, 185).
@@ -19,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from albireo.device import jit_over_stars, over_stars
 from albireo.likelihood import Star, parallax_from_distance_modulus
@@ -36,7 +37,7 @@ NUM_LOOKED = 1024
 _MIN_LOOKED = 64.0  # effective number of points that the tempered score has to leave
 NUM_ADAPT = 512
 NUM_REFIT = 4096
-MAX_STAGES = 8
+MAX_STAGES = 4
 NUM_COMPONENTS = 8
 NUM_EM = 6
 _REFERENCE_MU = 10.0
@@ -290,7 +291,11 @@ def _fit_weighted(
 
 @jit_over_stars
 def refit_batch(
-    problem: Problem, stars: Star | Hypotheses, mixtures: GaussianMixture, keys: PRNGKeyArray, num_refits: int
+    problem: Problem,
+    stars: Star | Hypotheses,
+    mixtures: GaussianMixture,
+    keys: PRNGKeyArray,
+    num_refits: Int[Array, ""],
 ) -> GaussianMixture:
     """Mixtures fitted anew to weighted draws from them: eight times as many as at first."""
 
@@ -298,17 +303,15 @@ def refit_batch(
         star, mixture, key = args
         sky = problem.sightline(star)
 
-        def refit(proposal, key):
-            key_sample, key_fit = jax.random.split(key)
+        def refit(i, proposal):
+            key_sample, key_fit = jax.random.split(jax.random.fold_in(key, i))
             x = proposal.sample(key_sample, NUM_REFIT)
             log_target = jax.lax.map(lambda x: problem.log_target_roughly(star, sky, x), x, batch_size=NUM_ADAPT)
             log_weight = log_target - jax.vmap(proposal.log_prob)(x)
             log_weight = jnp.where(jnp.isfinite(log_weight), log_weight, -jnp.inf)
             return _join(widen(fit_mixture(key_fit, x, temper(log_weight, 0.1 * NUM_REFIT))), mixture, _FIRST_ADAPTING)
 
-        keys = jax.random.split(key, num_refits)
-        fit, _ = jax.lax.scan(lambda fit, key: (refit(fit, key), None), refit(mixture, keys[0]), keys[1:])
-        return fit
+        return jax.lax.fori_loop(1, num_refits, refit, refit(0, mixture))
 
     return over_stars(one, (stars, mixtures, keys))
 
