@@ -48,7 +48,7 @@ class NUTS:
             and with them hardly a transition diverges.
         num_refits: how often the mixture that jumps are proposed from is fitted anew to weighted draws from it.
         escalate: whether a star with r̂ above 1.01, an effective sample below 400 or a divergent transition goes on by
-            itself to longer chains of shorter steps, then to importance and to nested sampling.
+            itself to more jumps from a better mixture and shorter steps, then to importance and to nested sampling.
         batch_size: stars sampled together; by default 64 on a processor, and as many as its memory holds on a GPU.
     """
 
@@ -58,7 +58,7 @@ class NUTS:
     num_jumps: int = 2
     max_doublings: int = 2
     target_acceptance: float = 0.99
-    num_refits: int = 1
+    num_refits: int = 2
     escalate: bool = True
     batch_size: int | None = None
 
@@ -72,18 +72,15 @@ class NUTS:
     @property
     def engine(self) -> str:
         """What the summary calls it."""
-        return "nuts-refit" if self.num_refits > 1 else "nuts"
+        return "nuts-refit" if self.num_refits > NUTS.num_refits else "nuts"
 
-    def long(self) -> "NUTS":
-        """Twice as many draws and warm-up, longer trajectories of shorter steps, more jumps, and from a better fit."""
+    def more(self) -> "NUTS":
+        """Twice as many jumps, from a mixture fitted anew five times more, and shorter steps."""
         return replace(
             self,
-            num_warmup=2 * self.num_warmup,
-            num_samples=2 * self.num_samples,
             num_jumps=2 * self.num_jumps,
-            max_doublings=self.max_doublings + 1,
             target_acceptance=1 - (1 - self.target_acceptance) / 2,
-            num_refits=self.num_refits + 2,
+            num_refits=self.num_refits + 5,
             escalate=False,
         )
 
@@ -91,7 +88,7 @@ class NUTS:
         """What a star goes on to whose chains cannot be trusted."""
         from albireo.samplers.importance import Importance  # which goes on to this sampler in turn
 
-        return (self.long(), Importance().more().more(), Nested()) if self.escalate else ()
+        return (self.more(), Importance().more().more(), Nested()) if self.escalate else ()
 
     def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars."""
