@@ -19,7 +19,7 @@ _MAPS, _MAX_MAPS = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
 
 
 def keep_compiled_code() -> None:
-    """Let JAX keep compiled code in the user's cache folder, unless it keeps it elsewhere already.
+    """Let JAX keep compiled code in the user's cache folder, unless it keeps it elsewhere, and make room for more.
 
     `JAX_COMPILATION_CACHE_DIR` names another folder; `JAX_ENABLE_COMPILATION_CACHE=0` keeps nothing.
     """

@@ -56,7 +56,8 @@ def certify(
     model = problem.model
     theta = np.stack([posterior[label].transpose("star", "chain", "draw").values for label in model.labels], axis=-1)
     x = np.asarray(model.standardise(theta)).reshape(len(catalog), -1, len(model.labels))
-    failed = ~np.all(np.isfinite(x), axis=(1, 2))
+    drawn = [variable.transpose("star", "chain", "draw").values for variable in posterior.data_vars.values()]
+    failed = ~np.all([np.isfinite(values).all(axis=(1, 2)) for values in drawn], axis=0)
     of_labels = in_parts(partial(judge_labels, _prior_of_labels(problem)), np.where(failed[:, None, None], 0, x))
     stats["second_mode"] = np.where(failed, np.nan, of_labels.second_mode)
     stats |= {

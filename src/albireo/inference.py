@@ -23,7 +23,7 @@ from albireo.model import StellarModel, load_model
 from albireo.outliers import Hypotheses, check_fraction, choose, hypotheses
 from albireo.posterior import Posterior
 from albireo.priors import Prior, load_prior
-from albireo.samplers import SAMPLERS, Batch, Draws, FirstLook, Problem, Sampler
+from albireo.samplers import SAMPLERS, Batch, Draws, FirstLook, Importance, Problem, Sampler
 from albireo.samplers.convergence import MEASURES
 from albireo.samplers.escalate import replace_stars, trusted
 
@@ -67,7 +67,7 @@ def infer(
             of the model; or the seed is out of range.
     """
     keep_compiled_code()
-    if not 0 <= seed < 2**32:
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise UserError(f"seed must be an integer from 0 to 2**32 - 1; got {seed!r}.")
     model = model if isinstance(model, StellarModel) else load_model(model)
     if spread and model.spread is None:
@@ -153,17 +153,22 @@ def _sample_all(
         batch = jax.tree.map(lambda a: a[:0], sample(sampler, np.zeros(1, int), 0))
     for stage, fallback in enumerate(_fallbacks(sampler), start=1):
         again = np.flatnonzero(~trusted(batch))
-        if stage > 2 and len(again):
+        cheap = isinstance(fallback, Importance)
+        if stage > 1 and not cheap and len(again):
             rows = usable[again]
             padded = np.resize(np.arange(len(again)), padded_size(len(again), len(catalog)))
             theirs = _some(stars, rows[padded]), _some(batch.draws, again[padded])
             chi2 = np.asarray(_least_chi2(problem, *theirs))[: len(again)]
-            # Where no draw explains the magnitudes, the best sampler's posterior means nothing.
-            again = again[~is_poor_fit(chi2, catalog.n_bands[rows], len(problem.model.labels) + 2)]
+            # Where no draw explains the magnitudes, or there is none, the best sampler's posterior means nothing.
+            poor = is_poor_fit(chi2, catalog.n_bands[rows], len(problem.model.labels) + 2)
+            again = again[np.isfinite(chi2) & ~poor]
         if len(again):
             other = sample(fallback, usable[again], stage)
-            # What fails as well is no better, but for the first fallback's, which starts from a better fit.
-            better = np.flatnonzero(trusted(other) | (stage == 1))
+            better = trusted(other) | (stage == 1)
+            if cheap:  # weights of which more is found are nearer to the posterior, even where they cannot be trusted
+                evidence = np.asarray(batch.star_stats["log_evidence"])[again]
+                better |= np.asarray(other.star_stats["log_evidence"]) > evidence
+            better = np.flatnonzero(better)
             other = _some(other, better)
             if len(better):
                 batch = replace_stars(batch, again[better], other, catalog.row[usable[again[better]]])

@@ -117,7 +117,10 @@ def test_every_sampler_has_somewhere_to_go_unless_told_otherwise():
     def engines(sampler):
         return [each.engine for each in sampler.fallbacks()]
 
-    assert engines(Importance()) == [*["importance-refit"] * 3, "nuts", "nested"]
+    assert engines(Importance()) == [*["importance-refit"] * 3, "nuts-refit", "nested"]
+    refits, draws = zip(*((each.num_refits, each.num_samples) for each in Importance().fallbacks()[:3]), strict=True)
+    assert refits == (1, 3, 7)
+    assert draws == (2000, 4000, 8000)
     assert engines(NUTS()) == ["nuts-refit", "importance-refit", "nested"]
     assert engines(Importance(escalate=False)) == engines(NUTS(escalate=False)) == []
     assert not hasattr(Nested(), "fallbacks")

@@ -23,9 +23,9 @@ class Importance:
         num_samples: weighted draws per star.
         num_refits: how often the mixture is fitted anew to weighted draws from it, which some stars need.
         escalate: whether a star of k̂ above 0.7, an effective sample below 400 or one of any variable's mean below 200
-            goes on by itself to one refit, three or seven, with as many more draws, then to NUTS, then to nested
-            sampling.
-        batch_size: stars sampled together; by default 64 on a processor, and as many as its memory holds on a GPU.
+            goes on by itself to one refit, three and seven, with two, four and eight times as many draws, then to NUTS,
+            then to nested sampling.
+        batch_size: stars sampled together; by default up to 64 on a processor, as many as its memory holds on a GPU.
     """
 
     num_samples: int = 1000
@@ -52,7 +52,7 @@ class Importance:
         if not self.escalate:
             return ()
         once = self.more()
-        return (once, once.more(), once.more().more(), NUTS(escalate=False), Nested())
+        return (once, once.more(), once.more().more(), NUTS().more(), Nested())
 
     def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars; the draws of each form one chain."""

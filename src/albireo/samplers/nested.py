@@ -25,6 +25,7 @@ from dynesty.utils import LoglOutput
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo import flags
+from albireo.errors import UserError
 from albireo.likelihood import Star
 from albireo.outliers import Hypotheses
 from albireo.samplers.base import Batch, Problem, at_least
@@ -65,6 +66,8 @@ class Nested:
 
     def __post_init__(self) -> None:
         at_least(self, num_live=50, num_samples=4, max_calls=1000, batch_size=1)
+        if not 0 < self.dlogz < np.inf:
+            raise UserError(f"Nested: dlogz must be a positive number of nats; got {self.dlogz!r}.")
 
     @property
     def engine(self) -> str:
@@ -87,6 +90,7 @@ class Nested:
         weight = results.importance_weights()
         chosen = systematic(rng, weight, self.num_samples)
         x = results.samples[chosen]
+        x = np.where(results.logl[chosen, None] > _LOWEST, x, np.nan)  # a posterior of no mass has no draws
         draws = _complete(problem, star, jnp.asarray(x, look.x.dtype), key_complete)
         ess_kish = 1 / np.sum(weight**2)
         star_stats = {

@@ -49,7 +49,7 @@ class NUTS:
         num_refits: how often the mixture that jumps are proposed from is fitted anew to weighted draws from it.
         escalate: whether a star with r̂ above 1.01, an effective sample below 400 or a divergent transition goes on by
             itself to more jumps from a better mixture and shorter steps, then to importance and to nested sampling.
-        batch_size: stars sampled together; by default 64 on a processor, and as many as its memory holds on a GPU.
+        batch_size: stars sampled together; by default up to 64 on a processor, as many as its memory holds on a GPU.
     """
 
     num_chains: int = 4
@@ -66,7 +66,7 @@ class NUTS:
         at_least(self, num_chains=2, num_warmup=10, num_samples=4, num_jumps=1, max_doublings=1, num_refits=0)
         if self.batch_size is not None:
             at_least(self, batch_size=1)
-        if not 0 < self.target_acceptance < 1:
+        if not isinstance(self.target_acceptance, float) or not 0 < self.target_acceptance < 1:
             raise UserError(f"NUTS: target_acceptance must be between 0 and 1; got {self.target_acceptance!r}.")
 
     @property

@@ -6,8 +6,8 @@
    good enough.
 3. Elsewhere draws from the mixture and the points it was first fitted to, weighted by the posterior, give a better one;
    again where the weights are uneven (adaptive importance sampling: Cappé et al. 2008, Statistics and
-   Computing 18, 447). The first mixture keeps a share in all of them, so that a small mode once lost by chance is found
-   again (a defensive mixture: Hesterberg 1995, Technometrics 37, 185).
+   Computing 18, 447). The first mixture keeps a share in all of them, so that a small mode lost in a later round by
+   chance is found again (a defensive mixture: Hesterberg 1995, Technometrics 37, 185).
 
 The points take part because the main sequence is thin and bent: of a giant that might be a dwarf, few draws from
 Gaussians about the dwarfs hit it, so that by chance none may count, whereas points from the prior lie on it.
@@ -44,8 +44,8 @@ _REFERENCE_MU = 10.0
 _MU = np.linspace(-5.0, 20.0, 101, dtype=np.float32)  # 1 pc to 100 kpc [mag]
 _LEAST = -1e4
 _NUM_HALVINGS = 8
-# A mixture is good enough where the effective sample of the labels' means is this share of the points. Kish's does not
-# tell that a small mode is hit too seldom.
+# A mixture is good enough where the effective sample of the labels' means is this share of the points that it is fitted
+# to, and Kish's half of that. Kish's alone does not tell that a small mode is hit too seldom.
 _EFFICIENT = 0.5
 # Shares of the first mixture: while the mixture adapts, and in the end.
 _FIRST_ADAPTING, _FIRST_AT_LAST = 0.2, 0.1
@@ -297,7 +297,7 @@ def refit_batch(
     keys: PRNGKeyArray,
     num_refits: Int[Array, ""],
 ) -> GaussianMixture:
-    """Mixtures fitted anew to weighted draws from them: eight times as many as at first."""
+    """Mixtures fitted anew to weighted draws from them: four times as many points as at first."""
 
     def one(args):
         star, mixture, key = args
