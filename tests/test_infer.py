@@ -206,6 +206,15 @@ def test_extreme_stars_are_finite_or_flagged(model, milky_way):
     assert posterior.flags[3] & (Flag.POOR_FIT | Flag.PARALLAX_TENSION)
 
 
+def test_a_parallax_that_contradicts_is_told_from_a_poor_fit(model, milky_way):
+    """The first draws explain nothing: refits are needed to know that the magnitudes can be explained."""
+    catalog = simulate(model, TRUTHS[:1])
+    catalog.parallax[0], catalog.parallax_err[0] = -5.0, 0.1
+    posterior = infer(catalog, model=model, prior=milky_way, sampler=Importance())
+    assert posterior.flags[0] & Flag.PARALLAX_TENSION
+    assert not posterior.flags[0] & (Flag.POOR_FIT | Flag.NOT_CONVERGED)
+
+
 class UniformPrior(eqx.Module):
     """A prior of a user's own: three methods, no more."""
 
@@ -225,6 +234,23 @@ class UniformPrior(eqx.Module):
 
     def reddening_given_distance(self, mu, sky):
         return Reddening.exponential(jnp.full_like(mu, 0.2))
+
+
+class Nowhere(UniformPrior):
+    """A prior that allows no star."""
+
+    def log_prob(self, theta, mu, reddening, sky):
+        return -jnp.inf * jnp.ones(jnp.shape(mu))
+
+
+@pytest.mark.parametrize("sampler", [QUICK, Nested(num_live=50)])
+def test_a_prior_without_mass_leaves_no_draws(model, sampler):
+    prior = Nowhere(jnp.array([4000.0, 0.5, -2.0]), jnp.array([7500.0, 5.0, 0.5]))
+    posterior = infer(simulate(model)[:1], model=model, prior=prior, sampler=sampler)
+    assert posterior.flags[0] & Flag.NOT_SAMPLED
+    assert not posterior.flags[0] & Flag.SEVERAL_MODES
+    summary = posterior.summary()
+    assert all(np.isnan(float(np.asarray(summary[f"{name}_mean"])[0])) for name in ("teff", "distance", "reddening"))
 
 
 class PlainPrior:

@@ -106,23 +106,24 @@ class Nested:
         """dynesty's results."""
         # dynesty's samplers make their objects in __new__, which type checkers do not follow.
         make: Any = dynesty.DynamicNestedSampler if self.dynamic else dynesty.NestedSampler
-        sampler = make(
-            blocks.log_likelihood,
-            blocks.coordinates.labels,
-            blocks.coordinates.center.size,
-            nlive=self.num_live,
-            sample="unif",
-            enlarge=_ENLARGE,
-            update_interval=_UPDATE,
-            rstate=rng,
-            pool=blocks,
-            queue_size=_QUEUE,
-            use_pool={"prior_transform": False, "update_bound": False, "stop_function": False},
-        )
         stop: dict[str, Any] = {"maxcall": self.max_calls}
         stop |= {"dlogz_init": self.dlogz, "n_effective": self.num_samples} if self.dynamic else {"dlogz": self.dlogz}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # stopped short: which is flagged
+            warnings.filterwarnings("ignore", "All the initial likelihood values", RuntimeWarning)  # no mass: flagged
+            sampler = make(
+                blocks.log_likelihood,
+                blocks.coordinates.labels,
+                blocks.coordinates.center.size,
+                nlive=self.num_live,
+                sample="unif",
+                enlarge=_ENLARGE,
+                update_interval=_UPDATE,
+                rstate=rng,
+                pool=blocks,
+                queue_size=_QUEUE,
+                use_pool={"prior_transform": False, "update_bound": False, "stop_function": False},
+            )
             sampler.run_nested(**stop, print_progress=False)
         return sampler.results
 
