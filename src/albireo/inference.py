@@ -166,7 +166,8 @@ def _sample_all(
             other = sample(fallback, usable[again], stage)
             better = trusted(other) | (stage == 1)
             if cheap:  # weights of which more is found are nearer to the posterior, even where they cannot be trusted
-                evidence = np.asarray(batch.star_stats["log_evidence"])[again]
+                unknown = np.full(len(usable), np.inf)
+                evidence = np.asarray(batch.star_stats.get("log_evidence", unknown))[again]
                 better |= np.asarray(other.star_stats["log_evidence"]) > evidence
             better = np.flatnonzero(better)
             other = _some(other, better)
