@@ -16,19 +16,35 @@ DRAWS = np.random.default_rng(0).normal(size=2000)
 
 
 @pytest.mark.parametrize(
-    ("draws", "share"),
+    ("draws", "shares"),
     [
-        (DRAWS, 0),
-        (np.exp(DRAWS), 0),
-        (np.random.default_rng(1).uniform(size=2000), 0),
-        (np.concatenate([DRAWS[:1900], 10 + DRAWS[1900:]]), 0.05),
-        (np.concatenate([DRAWS[:1000], 8 + 0.3 * DRAWS[1000:]]), 0.5),
+        (DRAWS, (1,)),
+        (np.exp(DRAWS), (1,)),
+        (np.random.default_rng(1).uniform(size=2000), (1,)),
+        (np.concatenate([DRAWS[:1900], 10 + DRAWS[1900:]]), (0.95, 0.05)),
+        (np.concatenate([DRAWS[:1980], 10 + DRAWS[1980:]]), (0.99, 0.01)),
+        (np.concatenate([DRAWS[:900], 8 + 0.3 * DRAWS[900:]]), (0.55, 0.45)),
+        (np.concatenate([DRAWS[:900], 10 + DRAWS[900:1950], np.linspace(3.5, 6.5, 50)]), (0.55, 0.45)),
+        (np.concatenate([DRAWS[:1200], 8 + 0.3 * DRAWS[1200:1700], 24 + DRAWS[1700:]]), (0.6, 0.25, 0.15)),
+        (DRAWS + np.repeat([0, 10, 50, 60], (800, 600, 400, 200)), (0.4, 0.3, 0.2, 0.1)),
     ],
-    ids=["normal", "lognormal", "uniform", "a twentieth far off", "halves"],
+    ids=["normal", "lognormal", "uniform", "far twentieth", "far hundredth", "halves", "bridge", "three", "four"],
 )
-def test_several_modes_are_told_from_one_broad_one(draws, share):
-    prior = PriorOfLabels.of(DRAWS[None])
-    assert judge_labels(prior, draws[None, :, None]).second_mode[0] == pytest.approx(share, abs=0.002)
+def test_modes_are_counted_and_told_from_one_broad_one(draws, shares):
+    """The few draws between two modes, which a cut leaves standing apart, are no third."""
+    found = judge_labels(PriorOfLabels.of(DRAWS[None]), np.random.default_rng(4).permutation(draws)[None, :, None])
+    assert found.num_modes[0] == len(shares)
+    assert found.mode_share[0] == pytest.approx(np.array([*shares, 0, 0][:3]), abs=0.025)
+
+
+def test_modes_that_no_one_label_tells_apart_are_counted():
+    """Two groups of a label, one of which is two groups of another."""
+    rng = np.random.default_rng(5)
+    group = np.repeat([0, 1, 2], (500, 300, 200))
+    draws = rng.normal(size=(1000, 2)) + np.array([[0.0, 0.0], [10.0, 0.0], [10.0, 12.0]])[group]
+    found = judge_labels(PriorOfLabels.of(rng.normal(size=(2, 4096))), draws[None])
+    assert found.num_modes[0] == 3
+    assert found.mode_share[0] == pytest.approx(np.array([0.5, 0.3, 0.2]), abs=1e-9)
 
 
 @pytest.mark.parametrize(("mean", "width"), [(0, 1), (0, 0.5), (1, 0.3), (2, 0.05)])

@@ -15,7 +15,7 @@ from albireo.cache import remember_last
 from albireo.catalog import Catalog
 from albireo.device import in_few_sizes, in_parts
 from albireo.flags import Flag
-from albireo.labels import PriorOfLabels, judge_labels
+from albireo.labels import MODES, PriorOfLabels, judge_labels
 from albireo.model import StellarModel
 from albireo.model.domain import MIN_DENSITY_ABSOLUTE, MIN_DENSITY_COLOR, Domain
 from albireo.priors import Prior, sightline
@@ -59,7 +59,8 @@ def certify(
     drawn = [variable.transpose("star", "chain", "draw").values for variable in posterior.data_vars.values()]
     failed = ~np.all([np.isfinite(values).all(axis=(1, 2)) for values in drawn], axis=0)
     of_labels = in_parts(partial(judge_labels, _prior_of_labels(problem)), np.where(failed[:, None, None], 0, x))
-    stats["second_mode"] = np.where(failed, np.nan, of_labels.second_mode)
+    stats["n_modes"] = np.where(failed, 0, of_labels.num_modes)
+    stats |= {name: np.where(failed, np.nan, of_labels.mode_share[:, i]) for i, name in enumerate(MODES)}
     stats |= {
         f"information_{label}": np.where(failed, np.nan, nats)
         for label, nats in zip(model.labels, of_labels.information.T, strict=True)
@@ -67,7 +68,7 @@ def certify(
     conditions |= {
         Flag.NOT_SAMPLED: failed,
         Flag.NOT_CONVERGED: ~converged,
-        Flag.SEVERAL_MODES: stats["second_mode"] > 0,
+        Flag.SEVERAL_MODES: stats["n_modes"] > 1,
         Flag.POOR_FIT: is_poor_fit(stats["chi2"], stats["n_bands"], len(model.labels) + 2)
         | (not_found < flags.MIN_FIT_P_VALUE),
         Flag.OUTSIDE_DOMAIN: _outside_domain(model, x, catalog),

@@ -37,6 +37,7 @@ MAX_PARALLAX_TENSION = 3.0
 # AJ 108, 2348, ask for 2; a Gaussian cut in half has 2.6 and a uniform distribution 3.5).
 MIN_MODE_SEPARATION = 4.0
 MIN_MODE_FRACTION = 0.01
+MIN_FURTHER_MODE_FRACTION = 0.05
 MAX_PRIOR_WIDTH_RATIO = 0.9
 
 DESCRIPTIONS: dict[Flag, str] = {
@@ -46,7 +47,7 @@ DESCRIPTIONS: dict[Flag, str] = {
         f"or ess_mean below {MIN_ESS_OF_MEAN}"
     ),
     Flag.DIVERGENT: f"more than {MAX_DIVERGENT_FRACTION:.0%} of the transitions diverged",
-    Flag.SEVERAL_MODES: "the draws of a label fall into two groups, a dwarf and a giant for instance",
+    Flag.SEVERAL_MODES: "the draws of a label fall into groups, a dwarf and a giant for instance (`n_modes`)",
     Flag.POOR_FIT: f"the best draw's chi2, or an upper limit, has a p-value below {MIN_FIT_P_VALUE}",
     Flag.OUTSIDE_DOMAIN: "the model had few or no training stars with such labels",
     Flag.PRIOR_DOMINATED: f"a label's 68 % interval is more than {MAX_PRIOR_WIDTH_RATIO} times as wide as its prior's",

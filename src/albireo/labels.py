@@ -3,11 +3,14 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.special import digamma
 from scipy.stats import gaussian_kde
 
 from albireo import flags
+
+MODES = ("first_mode", "second_mode", "third_mode")
+"""What the shares of draws in a star's three largest modes are called."""
 
 _NUM_GRID = 256
 # A draw of large weight, several times among resampled draws, must not fill the spacing between some of them.
@@ -40,31 +43,85 @@ class OfLabels(NamedTuple):
     """What the draws of stars say of their labels.
 
     Attributes:
-        second_mode: share of the draws in the lesser of two modes, 0 unless there are two.
+        num_modes: number of groups that the draws fall into.
+        mode_share: shares of the draws in the three largest of them, in this order; 0 where there are fewer.
         information: gained of every label [nat].
         prior_dominated: whether some label's central interval is about as wide as the prior's.
     """
 
-    second_mode: Float[np.ndarray, " star"]
+    num_modes: Int[np.ndarray, " star"]
+    mode_share: Float[np.ndarray, "star 3"]
     information: Float[np.ndarray, "star label"]
     prior_dominated: Bool[np.ndarray, " star"]
 
 
 def judge_labels(prior: PriorOfLabels, draws: Float[np.ndarray, "star draw label"]) -> OfLabels:
     """Judge equally weighted draws of the labels that the prior is of."""
-    x = np.swapaxes(draws, 1, 2).copy()  # draws together in memory, which sorting is quickest with
-    some = np.sort(x[..., :: max(x.shape[-1] // _NUM_INFORMATION_DRAWS, 1)], axis=-1)
-    x.sort(axis=-1)
-    return OfLabels(_second_mode(x), _information(some, prior), _prior_dominated(x, prior))
+    together = np.swapaxes(draws, 1, 2).copy()  # draws together in memory, which sorting is quickest with
+    some = np.sort(together[..., :: max(together.shape[-1] // _NUM_INFORMATION_DRAWS, 1)], axis=-1)
+    x = np.sort(together, axis=-1)
+    return OfLabels(*_modes(together, x), _information(some, prior), _prior_dominated(x, prior))
 
 
-def _second_mode(x: Float[np.ndarray, "star label draw"]) -> Float[np.ndarray, " star"]:
-    """Share of sorted draws in the lesser of two modes: 0 unless some label's draws fall into groups far apart.
+def _modes(
+    x: Float[np.ndarray, "star label draw"], in_order: Float[np.ndarray, "star label draw"]
+) -> tuple[Int[np.ndarray, " star"], Float[np.ndarray, "star 3"]]:
+    """Number of modes, and the shares of the three largest."""
+    split = _split(in_order)
+    num_modes, mode_share = np.ones(len(x), int), np.zeros((len(x), len(MODES)))
+    mode_share[:, 0] = 1
+    for star in np.flatnonzero(split.lesser / x.shape[-1] >= flags.MIN_MODE_FRACTION):
+        halves = _halves(x[star], split.label[star], split.num_lower[star])
+        sizes = sorted((size for half in halves for size in _sizes(half, x.shape[-1])), reverse=True)
+        num_modes[star] = len(sizes)
+        mode_share[star, : len(sizes)] = np.array(sizes[: len(MODES)]) / x.shape[-1]
+    return num_modes, mode_share
+
+
+def _sizes(x: Float[np.ndarray, "label draw"], num_draws: int) -> list[int]:
+    """Numbers of draws in the modes of a group out of so many draws in all.
+
+    Few draws lie between two modes, and wherever these are cut stand apart; a third mode must have more than those.
+    """
+    least = flags.MIN_FURTHER_MODE_FRACTION * num_draws
+    if x.shape[-1] < max(2 * least, 4):
+        return [x.shape[-1]]
+    split = _split(np.sort(x)[None])
+    if split.lesser[0] < least:
+        return [x.shape[-1]]
+    return [size for half in _halves(x, split.label[0], split.num_lower[0]) for size in _sizes(half, num_draws)]
+
+
+def _halves(
+    x: Float[np.ndarray, "label draw"], label: int, num_lower: int
+) -> tuple[Float[np.ndarray, "label lower"], Float[np.ndarray, "label upper"]]:
+    """The draws of the lowest values of a label, and the others."""
+    order = np.argsort(x[label])
+    return x[:, order[:num_lower]], x[:, order[num_lower:]]
+
+
+class _Split(NamedTuple):
+    """Where the draws of stars fall into two groups.
+
+    Attributes:
+        lesser: draws in the lesser group of the two, 0 if there is one group alone.
+        label: the label that tells them apart.
+        num_lower: draws in the group of its lower values.
+    """
+
+    lesser: Int[np.ndarray, " star"]
+    label: Int[np.ndarray, " star"]
+    num_lower: Int[np.ndarray, " star"]
+
+
+def _split(x: Float[np.ndarray, "star label draw"]) -> _Split:
+    """Split sorted draws by the label in which they fall into groups far apart, the lesser of which is largest.
 
     Far apart for their widths, and with a valley between them.
 
     The split is the one with the largest variance between groups; the measure is Ashman's D = √2 |Δ mean| / √(σ1² +
-    σ2²). A long tail has no valley: it has more draws half-way between the means than about the mean of its end.
+    σ2²). A long tail has no valley: it has more draws half-way between the means than about the mean of its end. Three
+    groups of like size at even distances may be one by this measure, as a uniform distribution is.
     """
     x = x - np.mean(x, axis=-1, keepdims=True)
     n = x.shape[-1]
@@ -77,14 +134,16 @@ def _second_mode(x: Float[np.ndarray, "star label draw"]) -> Float[np.ndarray, "
     variance = part2 / num - mean1**2 + (total2[..., -1:] - part2) / (n - num) - mean2**2
     with np.errstate(all="ignore"):
         separation = np.sqrt(2) * (mean2 - mean1) / np.sqrt(np.maximum(variance, 1e-12))
-    fraction = np.minimum(num, n - num) / n
 
     def num_about(center):
         return np.sum(np.abs(x - center) < (mean2 - mean1) / 8, axis=-1, keepdims=True)
 
     valley = 2 * num_about((mean1 + mean2) / 2) < np.minimum(num_about(mean1), num_about(mean2))
-    apart = (separation > flags.MIN_MODE_SEPARATION) & (fraction >= flags.MIN_MODE_FRACTION)
-    return np.max(np.where(apart & valley, fraction, 0), axis=(1, 2))
+    apart = (separation > flags.MIN_MODE_SEPARATION) & valley
+    lesser = np.where(apart, np.minimum(num, n - num), 0)[..., 0]
+    label = np.argmax(lesser, axis=-1)
+    star = np.arange(len(x))
+    return _Split(lesser[star, label], label, num[star, label, 0])
 
 
 def _information(x: Float[np.ndarray, "star label draw"], prior: PriorOfLabels) -> Float[np.ndarray, "star label"]:

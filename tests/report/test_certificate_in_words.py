@@ -3,6 +3,7 @@
 import pytest
 
 from albireo.flags import DESCRIPTIONS, Flag
+from albireo.labels import MODES
 from albireo.report.words import certificate_in_words
 
 NUTS = {
@@ -65,7 +66,20 @@ def test_a_star_without_a_posterior_has_nothing_else():
     ]
 
 
-@pytest.mark.parametrize("flag", [Flag.SEVERAL_MODES, Flag.OUTSIDE_DOMAIN, Flag.PARALLAX_TENSION, Flag.BAD_INPUT])
+@pytest.mark.parametrize("flag", [Flag.PRIOR_DOMINATED, Flag.OUTSIDE_DOMAIN, Flag.PARALLAX_TENSION, Flag.BAD_INPUT])
 def test_other_flags_are_told_by_their_meaning(flag):
     text = DESCRIPTIONS[flag]
     assert certificate_in_words(FIT | NUTS | {"flags": int(flag)})[-1] == f"{text[0].upper()}{text[1:]}."
+
+
+@pytest.mark.parametrize(
+    ("num", "shares", "said"),
+    [
+        (2, (0.84, 0.16, 0.0), "2 groups, as of a dwarf and a giant: they hold 84 and 16 % of them."),
+        (3, (0.6, 0.3, 0.1), "3 groups, as of a dwarf and a giant: they hold 60, 30 and 10 % of them."),
+        (4, (0.4, 0.3, 0.2), "4 groups, as of a dwarf and a giant: the largest 3 hold 40, 30 and 20 % of them."),
+    ],
+)
+def test_modes_are_told_with_their_shares(num, shares, said):
+    row = {"flags": int(Flag.SEVERAL_MODES), "n_modes": num} | dict(zip(MODES, shares, strict=True))
+    assert certificate_in_words(FIT | NUTS | row)[-1] == f"The draws of a label fall into {said}"

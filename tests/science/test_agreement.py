@@ -73,7 +73,7 @@ def summaries(posteriors, name):
 def test_medians_and_widths_agree(posteriors, name):
     """Each has at least 400 effective draws: in units of the standard error of a difference, scores of unit width.
 
-    Of the strange star without a parallax nested sampling alone finds the second mode, for under this prior proposals
+    Of the strange star without a parallax importance sampling may miss the second mode, for under this prior proposals
     start from training stars.
     """
     ours, reference = summaries(posteriors, name)
@@ -104,14 +104,14 @@ def test_evidences_agree(posteriors, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "samplers", "least_share"),
-    [("milky-way-isochrones", (Nested(), Importance()), 0.03), ("milky-way", (Nested(),), 0.2)],
+    ("name", "samplers"),
+    [("milky-way-isochrones", (Nested(), Importance())), ("milky-way", (Nested(), NUTS()))],
     ids=("milky-way-isochrones", "milky-way"),
 )
-def test_a_mode_far_from_all_training_stars_is_found(model, catalog, name, samplers, least_share):
+def test_a_mode_far_from_all_training_stars_is_found(model, catalog, name, samplers):
     """A second mode with some of the probability, and the evidence, against a sum over a grid.
 
-    Where the prior, too, is made of training stars, nested sampling alone finds it.
+    Where the prior, too, is made of training stars, importance sampling misses most of it in one run of six.
     """
     star, prior = catalog[[STRANGE]].without("parallax"), load_prior(name, model)
     problem = Problem(model, prior)
@@ -125,13 +125,13 @@ def test_a_mode_far_from_all_training_stars_is_found(model, catalog, name, sampl
     log_evidence = np.logaddexp.reduce(np.asarray(log_target, float)) + log_cell
     far = np.asarray(problem.labels(x))[:, 1] > 5.4
     share = np.exp(np.logaddexp.reduce(np.asarray(log_target, float)[far]) + log_cell - log_evidence)
-    assert share > least_share
+    assert share > 0.03
     for sampler in samplers:
         with pytest.warns(UserWarning, match="average over the sky"):
             runs = [infer(star, model=model, prior=prior, sampler=sampler, seed=seed) for seed in range(4)]
         found = np.mean([run.tree["posterior"]["logg"].values > 5.4 for run in runs])
         print(f"{name}, {type(sampler).__name__}: share {found:.3f}, by the grid {share:.3f}")
-        assert found == pytest.approx(share, abs=0.06 if share > 0.2 else 0.02)
+        assert found == pytest.approx(share, abs=0.02)
         summaries = [run.summary() for run in runs]
         error = np.array([summary["log_evidence"][0] for summary in summaries]) - log_evidence
         stated = np.array([summary["log_evidence_err"][0] for summary in summaries])

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from albireo.flags import DESCRIPTIONS, MAX_DIVERGENT_FRACTION, MAX_K_HAT, MAX_R_HAT, MIN_ESS, Flag
+from albireo.labels import MODES
 
 # These are told together with the numbers that they are about.
-_TOLD = Flag.NOT_SAMPLED | Flag.NOT_CONVERGED | Flag.DIVERGENT | Flag.POOR_FIT | Flag.OUTLIER
+_TOLD = Flag.NOT_SAMPLED | Flag.NOT_CONVERGED | Flag.DIVERGENT | Flag.SEVERAL_MODES | Flag.POOR_FIT | Flag.OUTLIER
 _REFITTED = "-refit"
 
 
@@ -18,6 +19,8 @@ def certificate_in_words(row: Mapping[str, Any]) -> list[str]:
     if Flag.NOT_SAMPLED in flags:
         return [f"There is no posterior: {DESCRIPTIONS[Flag.NOT_SAMPLED].split(':')[0]}."]
     sentences = [*_of_sampling(row, flags), *_of_fit(row, flags)]
+    if Flag.SEVERAL_MODES in flags:
+        sentences.append(_of_modes(row))
     sentences += [_sentence(text) for flag, text in DESCRIPTIONS.items() if flag in flags and flag not in _TOLD]
     return sentences
 
@@ -50,6 +53,16 @@ def _of_fit(row: Mapping[str, Any], flags: Flag) -> list[str]:
     if isinstance(outlier, str) and outlier:
         sentences.append(f"The magnitude in {outlier} is more likely an outlier than not.")
     return sentences
+
+
+def _of_modes(row: Mapping[str, Any]) -> str:
+    num, shares = int(row["n_modes"]), [_number(row, name) for name in MODES]
+    held = [f"{100 * share:.0f}" for share in shares if share > 0]
+    largest = f"the largest {len(held)} hold" if num > len(held) else "they hold"
+    return (
+        f"The draws of a label fall into {num} groups, as of a dwarf and a giant: {largest} "
+        f"{', '.join(held[:-1])} and {held[-1]} % of them."
+    )
 
 
 def _effective(row: Mapping[str, Any], name: str) -> str:
