@@ -34,6 +34,29 @@ def test_every_core_of_the_process_has_a_batch(monkeypatch):
     assert device.batches_in_flight() == 3
 
 
+@pytest.mark.parametrize("most", [1, 2, 7, 64])
+def test_batches_are_of_few_sizes_and_hold_all_stars_on_a_processor(monkeypatch, most):
+    """Large ones for all cores as long as there are enough, and at most one star filled up."""
+    monkeypatch.setattr(device, "batches_in_flight", lambda: 3)
+    for num in (1, 2, 5, 64, 191, 192, 1000):
+        sizes = device.batch_sizes(num, most)
+        assert set(sizes) <= {most, 16, 2, 1}
+        assert max(sizes) <= most
+        assert num <= sum(sizes) <= num + 1
+        assert sizes.count(most) >= num // (most * 3) * 3
+        assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("num", [1, 4, 63, 64, 65, 300, 5000])
+def test_batches_are_of_one_size_on_an_accelerator(monkeypatch, num):
+    monkeypatch.setattr(device, "stars_at_once", lambda: 1024)
+    monkeypatch.setattr(device, "batches_in_flight", lambda: 2)
+    sizes = device.batch_sizes(num, 1024)
+    assert len(set(sizes)) == 1
+    assert sizes[0] <= 1024
+    assert sum(sizes) - sizes[0] < num <= sum(sizes)
+
+
 @pytest.mark.parametrize("num", [1, 4, 5, 255, 300])
 def test_few_sizes_are_compiled_and_no_star_is_lost(num):
     sizes = []

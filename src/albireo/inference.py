@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 
 from albireo.cache import keep_compiled_code, remember_last
 from albireo.catalog import Catalog
@@ -153,26 +153,19 @@ def _sample_all(
         batch = jax.tree.map(lambda a: a[:0], sample(sampler, np.zeros(1, int), 0))
     for stage, fallback in enumerate(_fallbacks(sampler), start=1):
         again = np.flatnonzero(~trusted(batch))
-        cheap = isinstance(fallback, Importance)
-        if stage > 1 and not cheap and len(again):
+        weighted = isinstance(fallback, Importance)
+        if stage > 1 and not weighted and len(again):  # what costs a thousand times as much as an ordinary star
             rows = usable[again]
-            padded = np.resize(np.arange(len(again)), padded_size(len(again), len(catalog)))
-            theirs = _some(stars, rows[padded]), _some(batch.draws, again[padded])
-            chi2 = np.asarray(_least_chi2(problem, *theirs))[: len(again)]
-            # Where no draw explains the magnitudes, or there is none, the best sampler's posterior means nothing.
-            poor = is_poor_fit(chi2, catalog.n_bands[rows], len(problem.model.labels) + 2)
-            again = again[np.isfinite(chi2) & ~poor]
-        if len(again):
-            other = sample(fallback, usable[again], stage)
-            better = trusted(other) | (stage == 1)
-            if cheap:  # weights of which more is found are nearer to the posterior, even where they cannot be trusted
-                unknown = np.full(len(usable), np.inf)
-                evidence = np.asarray(batch.star_stats.get("log_evidence", unknown))[again]
-                better |= np.asarray(other.star_stats["log_evidence"]) > evidence
-            better = np.flatnonzero(better)
-            other = _some(other, better)
-            if len(better):
-                batch = replace_stars(batch, again[better], other, catalog.row[usable[again[better]]])
+            again = again[_explained(problem, stars, rows, _some(batch.draws, again), catalog.n_bands[rows])]
+        if not len(again):
+            continue
+        other = sample(fallback, usable[again], stage)
+        better = trusted(other) | (stage == 1)
+        if weighted:  # weights of which more is found are nearer to the posterior, even where they cannot be trusted
+            found = np.asarray(batch.star_stats.get("log_evidence", np.full(len(usable), np.inf)))[again]
+            better |= np.asarray(other.star_stats["log_evidence"]) > found
+        again, other = again[better], _some(other, better)
+        batch = replace_stars(batch, again, other, catalog.row[usable[again]]) if len(again) else batch
     # The same columns for all stars, whichever samplers they came to need.
     for name in MEASURES if _fallbacks(sampler) else ():
         batch.star_stats.setdefault(name, np.full(len(usable), np.nan))
@@ -191,6 +184,19 @@ def _keys(key: PRNGKeyArray, row: Int[Array, " star"], stage: int) -> UInt32[Arr
 def _some(batch, index: Int[np.ndarray, " some"]):
     """Some of the stars, of a batch of them, or of its draws."""
     return jax.tree.map(lambda a: np.asarray(a)[index], batch)
+
+
+def _explained(
+    problem: Problem,
+    stars: Star | Hypotheses,
+    rows: Int[np.ndarray, " some"],
+    draws: Draws,
+    n_bands: Int[np.ndarray, " some"],
+) -> Bool[np.ndarray, " some"]:
+    """Whether some draw explains the magnitudes of these stars: if none does, the best sampler's means nothing."""
+    padded = np.resize(np.arange(len(rows)), padded_size(len(rows), len(jax.tree.leaves(stars)[0])))
+    chi2 = np.asarray(_least_chi2(problem, _some(stars, rows[padded]), _some(draws, padded)))[: len(rows)]
+    return np.isfinite(chi2) & ~is_poor_fit(chi2, n_bands, len(problem.model.labels) + 2)
 
 
 @eqx.filter_jit

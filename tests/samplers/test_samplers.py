@@ -151,6 +151,11 @@ def test_settings_out_of_range_are_refused(sampler, settings):
         sampler(**settings)
 
 
+@pytest.mark.parametrize("sampler", [NUTS, Importance, Nested])
+def test_settings_may_be_integers_of_numpy(sampler):
+    assert repr(sampler(num_samples=np.int64(500))) == repr(sampler(num_samples=500))
+
+
 def some_stars(model) -> tuple[Catalog, Catalog]:
     """Two planet hosts, a dwarf and a giant, with a parallax; two simulated giants, which might be dwarfs, without."""
     hosts = Catalog.read(PLANET_HOSTS)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from albireo import likelihood, outliers
@@ -142,12 +143,13 @@ def complete_batch(
 
 
 def at_least(settings: Any, **minimum: int) -> None:
-    """Check integer settings of a sampler.
+    """Check integer settings of a sampler, and keep NumPy's integers as Python's.
 
     Raises:
         UserError: one is not an integer or is below its minimum.
     """
     for name, least in minimum.items():
         value = getattr(settings, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise UserError(f"{type(settings).__name__}: {name} must be an integer of at least {least}; got {value!r}.")
+        object.__setattr__(settings, name, int(value))  # for they are frozen
