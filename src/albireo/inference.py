@@ -144,6 +144,8 @@ def _sample_all(
                 some = _some(stars, index[part])
                 some = some if limited[part[0]] else some.without_limits()
                 batches.append(_sample(problem, look, sampler, some, their_keys[part], progress))
+        if len(batches) == 1:
+            return batches[0]
         back = np.argsort(np.argsort(limited, kind="stable"), kind="stable")
         return jax.tree.map(lambda *parts: np.concatenate(parts)[back], *batches)
 

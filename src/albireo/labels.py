@@ -134,16 +134,22 @@ def _split(x: Float[np.ndarray, "star label draw"]) -> _Split:
     variance = part2 / num - mean1**2 + (total2[..., -1:] - part2) / (n - num) - mean2**2
     with np.errstate(all="ignore"):
         separation = np.sqrt(2) * (mean2 - mean1) / np.sqrt(np.maximum(variance, 1e-12))
+    lesser = np.where(separation > flags.MIN_MODE_SEPARATION, np.minimum(num, n - num), 0)[..., 0]
+    apart = np.nonzero(lesser)
+    lesser[apart] *= _valley(x[apart], mean1[apart], mean2[apart])
+    star, label = np.arange(len(x)), np.argmax(lesser, axis=-1)
+    return _Split(lesser[star, label], label, num[star, label, 0])
+
+
+def _valley(
+    x: Float[np.ndarray, "group draw"], mean1: Float[np.ndarray, "group 1"], mean2: Float[np.ndarray, "group 1"]
+) -> Bool[np.ndarray, " group"]:
+    """Whether there are less than half as many draws half-way between two means as about either."""
 
     def num_about(center):
-        return np.sum(np.abs(x - center) < (mean2 - mean1) / 8, axis=-1, keepdims=True)
+        return np.sum(np.abs(x - center) < (mean2 - mean1) / 8, axis=-1)
 
-    valley = 2 * num_about((mean1 + mean2) / 2) < np.minimum(num_about(mean1), num_about(mean2))
-    apart = (separation > flags.MIN_MODE_SEPARATION) & valley
-    lesser = np.where(apart, np.minimum(num, n - num), 0)[..., 0]
-    label = np.argmax(lesser, axis=-1)
-    star = np.arange(len(x))
-    return _Split(lesser[star, label], label, num[star, label, 0])
+    return 2 * num_about((mean1 + mean2) / 2) < np.minimum(num_about(mean1), num_about(mean2))
 
 
 def _information(x: Float[np.ndarray, "star label draw"], prior: PriorOfLabels) -> Float[np.ndarray, "star label"]:

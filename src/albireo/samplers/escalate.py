@@ -22,7 +22,7 @@ def replace_stars(
     """A batch in which these stars have the draws of another sampler, brought to the same chains and draws.
 
     Args:
-        batch: the stars.
+        batch: the stars; its arrays are written into where they can be.
         index: which are to be replaced.
         other: those, sampled otherwise.
         seeds: of each, for the choice among the other sampler's draws.
@@ -31,7 +31,7 @@ def replace_stars(
     chosen = np.stack([_choose(other, i, num_chains, num_draws, seed) for i, seed in enumerate(seeds)])
 
     def put(values, new):
-        values = np.array(values)
+        values = np.require(values, requirements="W")
         flat = np.asarray(new).reshape(len(index), -1, *values.shape[3:])
         picked = np.take_along_axis(flat, chosen.reshape(len(index), -1, *[1] * (flat.ndim - 2)), axis=1)
         values[index] = picked.reshape(len(index), *values.shape[1:])
@@ -40,7 +40,7 @@ def replace_stars(
     draws = Draws(*(put(values, new) for values, new in zip(batch.draws, other.draws, strict=True)))
     log_weight = None
     if batch.log_weight is not None:
-        log_weight = np.array(batch.log_weight)
+        log_weight = np.require(batch.log_weight, requirements="W")
         log_weight[index] = -np.log(num_chains * num_draws)
     draw_stats = {}
     for name, values in batch.draw_stats.items():
