@@ -44,9 +44,8 @@ def main() -> None:
 
     def ours() -> dict[str, np.ndarray]:
         summary = infer(catalog, model=model, prior=problem.prior, sampler=Importance()).summary()
-        return {
-            name: np.asarray(summary[name], float) for name in summary.colnames if name[-3:] in ("p16", "p50", "p84")
-        }
+        kept = (name for name in summary.colnames if name[-3:] in ("p16", "p50", "p84") or name == "ess_kish")
+        return {name: np.asarray(summary[name], float) for name in kept}
 
     look = FirstLook.build(problem, jax.random.key(0), arguments.models)
     ours()
@@ -54,6 +53,9 @@ def main() -> None:
     _fit_by_brutus(problem, look, catalog[:2])
     brutus_rate, draws = _timed(lambda: _fit_by_brutus(problem, look, catalog), arguments.stars)
     print(f"importance sampler {rate:.1f} stars/s, brutus {brutus_rate:.2f} stars/s: {rate / brutus_rate:.0f} times")
+    distinct = np.median([len(set(of_star)) for of_star in draws["teff"]])
+    print(f"distinct points of the grid among brutus's {draws['teff'].shape[1]} draws of a star: {distinct:.0f} (median)")
+    print(f"albireo's Kish effective sample: {np.median(summary['ess_kish']):.0f} (median)")
     print("brutus − albireo in posterior standard deviations, medians of stars:")
     for name, values in draws.items():
         width = (summary[f"{name}_p84"] - summary[f"{name}_p16"]) / 2
@@ -71,8 +73,8 @@ def _timed(run, num):
 def _fit_by_brutus(problem: Problem, look: FirstLook, catalog: Catalog) -> dict[str, np.ndarray]:
     """brutus's draws of every star: labels, distance modulus and reddening."""
     theta = np.asarray(problem.labels(look.x), float)
-    extinction = np.asarray(look.extinction, float)
-    coefficients = [np.asarray(look.magnitude, float) + _MU_AT_ONE_KPC, extinction, np.zeros_like(extinction)]
+    extinction = np.asarray(look.extinction, float).T
+    coefficients = [np.asarray(look.magnitude, float).T + _MU_AT_ONE_KPC, extinction, np.zeros_like(extinction)]
     labels = np.rec.fromarrays(theta.T, names=list(problem.model.labels))
     fitter = BruteForce(StarGrid(np.stack(coefficients, axis=-1), labels, verbose=False), verbose=False)
     used = np.isfinite(catalog.mag)

@@ -31,7 +31,7 @@ from albireo.scale.stream import CatalogFile
 DATA = Path(os.environ.get("ALBIREO_DATA", Path(__file__).parents[2] / "shared" / "data"))
 _ROW_GROUP = 100_000
 # Columns of numbers in a summary of the importance sampler.
-_NUM_COLUMNS = 44
+_NUM_COLUMNS = 47
 
 
 def main() -> None:

@@ -68,7 +68,8 @@ def smooth_weights(log_ratio: Float[Array, " draw"]) -> tuple[Float[Array, " dra
     """
     num = log_ratio.size
     num_tail = int(min(num / 5, 3 * num**0.5))
-    largest, index = jax.lax.top_k(log_ratio, num_tail + 1)
+    # The barrier keeps XLA from sorting all, which it does where several slices are taken of what it selects.
+    largest, index = jax.lax.optimization_barrier(jax.lax.top_k(log_ratio, num_tail + 1))
     log_ratio, largest, tail = log_ratio - largest[0], jnp.flip(largest - largest[0]), jnp.flip(index[:-1])
     cutoff = jnp.exp(largest[0])
     excess = jnp.exp(largest[1:]) - cutoff
@@ -76,7 +77,7 @@ def smooth_weights(log_ratio: Float[Array, " draw"]) -> tuple[Float[Array, " dra
     p = (jnp.arange(num_tail, dtype=log_ratio.dtype) + 0.5) / num_tail
     safe_k = jnp.where(jnp.abs(k) < 1e-4, 1e-4, k)
     quantile = cutoff + scale * jnp.expm1(-safe_k * jnp.log1p(-p)) / safe_k
-    smoothed = log_ratio.at[tail].set(jnp.minimum(jnp.log(quantile), 0.0))
+    smoothed = log_ratio.at[tail].set(jnp.minimum(jnp.log(quantile), 0.0), unique_indices=True)
     usable = jnp.isfinite(k) & (excess[-1] > 0)
     log_weight = jnp.where(usable, smoothed, log_ratio)
     return log_weight - logsumexp(log_weight), jnp.where(usable, k, jnp.inf)
