@@ -54,7 +54,9 @@ def main() -> None:
     brutus_rate, draws = _timed(lambda: _fit_by_brutus(problem, look, catalog), arguments.stars)
     print(f"importance sampler {rate:.1f} stars/s, brutus {brutus_rate:.2f} stars/s: {rate / brutus_rate:.0f} times")
     distinct = np.median([len(set(of_star)) for of_star in draws["teff"]])
-    print(f"distinct points of the grid among brutus's {draws['teff'].shape[1]} draws of a star: {distinct:.0f} (median)")
+    print(
+        f"distinct points of the grid among brutus's {draws['teff'].shape[1]} draws of a star: {distinct:.0f} (median)"
+    )
     print(f"albireo's Kish effective sample: {np.median(summary['ess_kish']):.0f} (median)")
     print("brutus − albireo in posterior standard deviations, medians of stars:")
     for name, values in draws.items():

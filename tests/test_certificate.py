@@ -37,6 +37,22 @@ def test_modes_are_counted_and_told_from_one_broad_one(draws, shares):
     assert found.mode_share[0] == pytest.approx(np.array([*shares, 0, 0][:3]), abs=0.025)
 
 
+@pytest.mark.parametrize("num", [1, 2, 4, 10])
+def test_few_draws_are_one_mode(num):
+    draws = np.random.default_rng(6).normal(size=(100, num, 3))
+    found = judge_labels(PriorOfLabels.of(np.random.default_rng(7).normal(size=(3, 4096))), draws)
+    assert np.all(found.num_modes == 1)
+    np.testing.assert_array_equal(found.mode_share, np.broadcast_to([1.0, 0.0, 0.0], (100, 3)))
+
+
+@pytest.mark.parametrize("repeats", [1, 20])
+def test_a_long_tail_is_no_mode(repeats):
+    """Nor is a draw of large weight, which stands there several times."""
+    draws = np.random.default_rng(8).standard_t(2, size=(200, 2000 // repeats, 1)).repeat(repeats, axis=1)
+    found = judge_labels(PriorOfLabels.of(np.random.default_rng(9).normal(size=(1, 4096))), draws)
+    assert np.mean(found.num_modes > 1) < 0.02
+
+
 def test_modes_that_no_one_label_tells_apart_are_counted():
     """Two groups of a label, one of which is two groups of another."""
     rng = np.random.default_rng(5)

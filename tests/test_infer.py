@@ -293,12 +293,20 @@ def test_a_star_with_one_magnitude_is_flagged_and_not_sampled(model, milky_way):
         ({"prior": "nowhere"}, "milky-way"),
         ({"prior": object()}, "a prior needs the method"),
         ({"sampler": "gibbs"}, "nuts, nested, importance"),
+        ({"sampler": NUTS}, "nuts, nested, importance"),
+        ({"outliers": "a"}, "must be from 0 to 0.5; got 'a'"),
+        ({"seed": -1}, "seed must be an integer"),
         ({"model": "nothing.safetensors"}, "nothing.safetensors"),
     ],
 )
 def test_a_users_mistake_is_one_sentence(hosts, model, settings, says):
     with pytest.raises(UserError, match=says):
         infer(hosts, **({"model": model} | settings))
+
+
+def test_a_catalogue_without_stars_is_told(hosts, model):
+    with pytest.raises(UserError, match="has no stars"):
+        infer(hosts[:0], model=model)
 
 
 def test_progress_counts_every_star(model, milky_way, hosts):

@@ -33,7 +33,7 @@ catalog = planet_hosts()[100:104]
 # %% [markdown]
 # ## Three samplers
 #
-# - `Importance` fits a mixture of Gaussians to a first look and weights 2,000 draws from it. Fast, and every mode that
+# - `Importance` fits a mixture of Gaussians to a first look and weights 1,000 draws from it. Fast, and every mode that
 #   the first look saw is there. Its certificate is Pareto's k̂: below 0.7 the weights can be trusted.
 # - `NUTS` runs chains of correlated draws. Its certificates are r̂ (below 1.01) and the effective sample size.
 # - `Nested` shrinks the prior onto the posterior step by step: a second or two a star. It was made for the evidence,

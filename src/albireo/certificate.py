@@ -48,7 +48,7 @@ def certify(
     if "engine" in stats:
         stats["engine"] = stats["engine"].astype(str)
     stats |= {"chi2": chi2, "n_bands": catalog.n_bands}
-    converged = np.asarray(stats.pop("converged", np.zeros(len(catalog))), bool)
+    converged = np.asarray(stats.pop("converged", np.ones(len(catalog))), bool)
     conditions = {}
     if "diverging" in batch.draw_stats:
         diverging = np.asarray(batch.draw_stats["diverging"])
@@ -60,7 +60,7 @@ def certify(
     failed = ~np.all([np.isfinite(values).all(axis=(1, 2)) for values in drawn], axis=0)
     of_labels = in_parts(partial(judge_labels, _prior_of_labels(problem)), np.where(failed[:, None, None], 0, x))
     stats["n_modes"] = np.where(failed, 0, of_labels.num_modes)
-    stats |= {name: np.where(failed, np.nan, of_labels.mode_share[:, i]) for i, name in enumerate(MODES)}
+    stats |= {name: np.where(failed, np.nan, share) for name, share in zip(MODES, of_labels.mode_share.T, strict=True)}
     stats |= {
         f"information_{label}": np.where(failed, np.nan, nats)
         for label, nats in zip(model.labels, of_labels.information.T, strict=True)

@@ -36,8 +36,11 @@ MAX_PARALLAX_TENSION = 3.0
 # Two groups of equal width are called modes where their centres are this many widths apart (Ashman et al. 1994,
 # AJ 108, 2348, ask for 2; a Gaussian cut in half has 2.6 and a uniform distribution 3.5).
 MIN_MODE_SEPARATION = 4.0
+# The lesser of two modes has this share of the draws at least, each of more than two this larger one, and all of them
+# so many distinct draws: what is less may be chance.
 MIN_MODE_FRACTION = 0.01
 MIN_FURTHER_MODE_FRACTION = 0.05
+MIN_MODE_DRAWS = 8
 MAX_PRIOR_WIDTH_RATIO = 0.9
 
 DESCRIPTIONS: dict[Flag, str] = {

@@ -63,8 +63,8 @@ def infer(
         The posteriors of all stars; a star that cannot be sampled is flagged and its results are NaN.
 
     Raises:
-        UserError: there is no such model, prior or sampler, the model has no spread to allow for, or no star has a band
-            of the model; or the seed is out of range.
+        UserError: there is no such model, prior or sampler, the model has no spread to allow for, there is no star, or
+            none has a band of the model; or the seed or the share of outliers is out of range.
     """
     keep_compiled_code()
     if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
@@ -79,6 +79,8 @@ def infer(
     if not set(catalog.bands) & set(model.bands):
         have, needs = ", ".join(catalog.bands), ", ".join(model.bands)
         raise UserError(f"the catalogue has none of the model's bands: it has {have}; the model has {needs}.")
+    if not len(catalog):
+        raise UserError("the catalogue has no stars.")
     catalog = catalog.select_bands(model.bands)
     if getattr(prior, "depends_on_position", False) and np.any(np.isnan(catalog.glon)):
         warnings.warn("stars without a sky position get the prior's average over the sky.", stacklevel=2)
@@ -107,7 +109,7 @@ def _silent(done: int) -> None:
 
 def _sampler(sampler: Sampler | str) -> Sampler:
     if not isinstance(sampler, str):
-        if not hasattr(sampler, "run"):
+        if isinstance(sampler, type) or not hasattr(sampler, "run"):
             raise UserError(f"a sampler must be one of {', '.join(SAMPLERS)} or a configured one; got {sampler!r}.")
         return sampler
     if sampler not in SAMPLERS:
@@ -165,7 +167,7 @@ def _sample_all(
         better = trusted(other) | (stage == 1)
         if weighted:  # weights of which more is found are nearer to the posterior, even where they cannot be trusted
             found = np.asarray(batch.star_stats.get("log_evidence", np.full(len(usable), np.inf)))[again]
-            better |= np.asarray(other.star_stats["log_evidence"]) > found
+            better |= np.asarray(other.star_stats["log_evidence"]) > np.nan_to_num(found, nan=-np.inf, posinf=np.inf)
         again, other = again[better], _some(other, better)
         batch = replace_stars(batch, again, other, catalog.row[usable[again]]) if len(again) else batch
     # The same columns for all stars, whichever samplers they came to need.

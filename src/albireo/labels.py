@@ -56,7 +56,7 @@ class OfLabels(NamedTuple):
 
 
 def judge_labels(prior: PriorOfLabels, draws: Float[np.ndarray, "star draw label"]) -> OfLabels:
-    """Judge equally weighted draws of the labels that the prior is of."""
+    """Judge equally weighted draws of labels, in the units in which the prior's are (standardised, for instance)."""
     together = np.swapaxes(draws, 1, 2).copy()  # draws together in memory, which sorting is quickest with
     some = np.sort(together[..., :: max(together.shape[-1] // _NUM_INFORMATION_DRAWS, 1)], axis=-1)
     x = np.sort(together, axis=-1)
@@ -66,10 +66,12 @@ def judge_labels(prior: PriorOfLabels, draws: Float[np.ndarray, "star draw label
 def _modes(
     x: Float[np.ndarray, "star label draw"], in_order: Float[np.ndarray, "star label draw"]
 ) -> tuple[Int[np.ndarray, " star"], Float[np.ndarray, "star 3"]]:
-    """Number of modes, and the shares of the three largest."""
-    split = _split(in_order)
+    """Number of modes, and the shares of the three largest, of draws that are also given in order."""
     num_modes, mode_share = np.ones(len(x), int), np.zeros((len(x), len(MODES)))
     mode_share[:, 0] = 1
+    if x.shape[-1] < 2 * flags.MIN_MODE_DRAWS:
+        return num_modes, mode_share
+    split = _split(in_order)
     for star in np.flatnonzero(split.lesser / x.shape[-1] >= flags.MIN_MODE_FRACTION):
         halves = _halves(x[star], split.label[star], split.num_lower[star])
         sizes = sorted((size for half in halves for size in _sizes(half, x.shape[-1])), reverse=True)
@@ -81,10 +83,11 @@ def _modes(
 def _sizes(x: Float[np.ndarray, "label draw"], num_draws: int) -> list[int]:
     """Numbers of draws in the modes of a group out of so many draws in all.
 
-    Few draws lie between two modes, and wherever these are cut stand apart; a third mode must have more than those.
+    The few draws between two modes go with one of them, and stand apart from the others there: to be a mode of its own
+    takes more.
     """
-    least = flags.MIN_FURTHER_MODE_FRACTION * num_draws
-    if x.shape[-1] < max(2 * least, 4):
+    least = max(flags.MIN_FURTHER_MODE_FRACTION * num_draws, flags.MIN_MODE_DRAWS)
+    if x.shape[-1] < 2 * least:
         return [x.shape[-1]]
     split = _split(np.sort(x)[None])
     if split.lesser[0] < least:
@@ -120,8 +123,7 @@ def _split(x: Float[np.ndarray, "star label draw"]) -> _Split:
     Far apart for their widths, and with a valley between them.
 
     The split is the one with the largest variance between groups; the measure is Ashman's D = √2 |Δ mean| / √(σ1² +
-    σ2²). A long tail has no valley: it has more draws half-way between the means than about the mean of its end. Three
-    groups of like size at even distances may be one by this measure, as a uniform distribution is.
+    σ2²). Three or more groups of like size at even distances may be one by this measure, as a uniform distribution is.
     """
     x = x - np.mean(x, axis=-1, keepdims=True)
     n = x.shape[-1]
@@ -135,21 +137,32 @@ def _split(x: Float[np.ndarray, "star label draw"]) -> _Split:
     with np.errstate(all="ignore"):
         separation = np.sqrt(2) * (mean2 - mean1) / np.sqrt(np.maximum(variance, 1e-12))
     lesser = np.where(separation > flags.MIN_MODE_SEPARATION, np.minimum(num, n - num), 0)[..., 0]
-    apart = np.nonzero(lesser)
-    lesser[apart] *= _valley(x[apart], mean1[apart], mean2[apart])
+    for place in np.argwhere(lesser):
+        at = tuple(place)
+        lesser[at] *= _valley(x[at][: num[at][0]], x[at][num[at][0] :], float(mean2[at][0] - mean1[at][0]))
     star, label = np.arange(len(x)), np.argmax(lesser, axis=-1)
     return _Split(lesser[star, label], label, num[star, label, 0])
 
 
-def _valley(
-    x: Float[np.ndarray, "group draw"], mean1: Float[np.ndarray, "group 1"], mean2: Float[np.ndarray, "group 1"]
-) -> Bool[np.ndarray, " group"]:
-    """Whether there are less than half as many draws half-way between two means as about either."""
+def _valley(lower: Float[np.ndarray, " lower"], upper: Float[np.ndarray, " upper"], distance: float) -> bool:
+    """Whether about the cut between two groups of sorted draws there is less than half of what is densest in either.
 
-    def num_about(center):
-        return np.sum(np.abs(x - center) < (mean2 - mean1) / 8, axis=-1)
+    In windows of a quarter of the distance of their means. A long tail has no valley: it is densest where it begins.
+    Repeated draws count once.
+    """
+    lower, upper = np.unique(lower), np.unique(upper)
+    if min(len(lower), len(upper)) < flags.MIN_MODE_DRAWS:
+        return False
 
-    return 2 * num_about((mean1 + mean2) / 2) < np.minimum(num_about(mean1), num_about(mean2))
+    window = distance / 4
+
+    def num_within(x):
+        return np.searchsorted(x, x + window) - np.arange(len(x))
+
+    # Of the windows about the cut, those that begin just after a draw.
+    first, last = np.searchsorted(lower, lower[-1] - window), len(lower)
+    about_cut = num_within(np.concatenate([lower, upper]))[first:last] - 1
+    return 2 * np.min(about_cut) < min(np.max(num_within(lower)), np.max(num_within(upper)))
 
 
 def _information(x: Float[np.ndarray, "star label draw"], prior: PriorOfLabels) -> Float[np.ndarray, "star label"]:

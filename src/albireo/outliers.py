@@ -9,6 +9,7 @@ of Gaussians that differ in their covariances alone, so every term keeps the clo
 """
 
 from collections.abc import Callable
+from numbers import Real
 
 import equinox as eqx
 import jax
@@ -78,7 +79,7 @@ def check_fraction(outliers: float) -> None:
     Raises:
         UserError: it is negative, or a half or more.
     """
-    if not 0 <= outliers < 0.5:
+    if not isinstance(outliers, Real) or not 0 <= outliers < 0.5:
         raise UserError(f"outliers, the share of magnitudes that are wrong, must be from 0 to 0.5; got {outliers!r}.")
 
 

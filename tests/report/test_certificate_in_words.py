@@ -38,6 +38,27 @@ SAID = {
             "The first sampler's draws could not be trusted, so nuts-refit served this star.",
         ],
     ),
+    "means of few effective draws": (
+        WEIGHTED | {"flags": 2, "ess_mean": 99.0},
+        [
+            "The weighted draws do not stand for the posterior (k̂ = 0.21); 1,450 effective draws, "
+            "and only 99 for some mean, not 200."
+        ],
+    ),
+    "too few draws": (
+        WEIGHTED | {"flags": 2, "ess_kish": 94.0, "ess_mean": 300.0},
+        ["The weighted draws do not stand for the posterior (k̂ = 0.21); only 94 effective draws, not 400."],
+    ),
+    "nested out of calls": (
+        {"flags": 2, "ess_kish": 1800.0},
+        ["Sampling stopped before it had converged; 1,800 effective draws."],
+    ),
+    "chains that do not mix": (
+        NUTS | {"flags": 2 | 8, "r_hat_max": 3.0, "n_modes": 5, "first_mode": 0.3},
+        [
+            "The chains do not agree: r̂ should be below 1.01 (r̂ = 3.000); 1,200 effective draws; no divergence.",
+        ],
+    ),
     "nested": ({"flags": 0, "ess_kish": 2000.0}, ["Independent draws; 2,000 effective draws."]),
 }
 
@@ -77,9 +98,14 @@ def test_other_flags_are_told_by_their_meaning(flag):
     [
         (2, (0.84, 0.16, 0.0), "2 groups, as of a dwarf and a giant: they hold 84 and 16 % of them."),
         (3, (0.6, 0.3, 0.1), "3 groups, as of a dwarf and a giant: they hold 60, 30 and 10 % of them."),
-        (4, (0.4, 0.3, 0.2), "4 groups, as of a dwarf and a giant: the largest 3 hold 40, 30 and 20 % of them."),
+        (4, (0.4, 0.3, 0.2), "4 groups, as of a dwarf and a giant: the three largest hold 40, 30 and 20 % of them."),
     ],
 )
 def test_modes_are_told_with_their_shares(num, shares, said):
     row = {"flags": int(Flag.SEVERAL_MODES), "n_modes": num} | dict(zip(MODES, shares, strict=True))
-    assert certificate_in_words(FIT | NUTS | row)[-1] == f"The draws of a label fall into {said}"
+    assert certificate_in_words(FIT | NUTS | row)[-1] == f"The draws fall into {said}"
+
+
+def test_modes_of_a_run_that_did_not_count_them_are_told():
+    text = DESCRIPTIONS[Flag.SEVERAL_MODES]
+    assert certificate_in_words(FIT | NUTS | {"flags": 8})[-1] == f"{text[0].upper()}{text[1:]}."

@@ -58,6 +58,23 @@ def test_only_stars_not_trusted_go_on_and_the_summary_says_to_what(model, milky_
         np.testing.assert_allclose(posterior.summary()[name], alone.summary()[name], rtol=0.05)
 
 
+@dataclass(frozen=True)
+class Silent:
+    """Importance sampling that does not say whether it converged, and draws few."""
+
+    batch_size: int = 2
+
+    def run(self, problem, look, stars, keys):
+        draws = QUICK.run(problem, look, stars, keys).draws
+        return Batch(Draws(draws.theta[:, :, :1], draws.mu[:, :, :1], draws.reddening[:, :, :1]), None, {}, {})
+
+
+def test_a_sampler_that_does_not_say_whether_it_converged_is_believed(model, milky_way, hosts):
+    posterior = infer(hosts, model=model, prior=milky_way, sampler=Silent())
+    assert not np.any(posterior.flags & (Flag.NOT_CONVERGED | Flag.SEVERAL_MODES))
+    assert np.all(posterior.summary()["engine"] == "Silent")
+
+
 def test_stars_without_photometry_have_the_columns_of_others(model, milky_way, hosts):
     """Chunks of one run are put together, whatever is in them."""
     nothing = replace(hosts, mag=np.full_like(hosts.mag, np.nan))

@@ -151,6 +151,14 @@ def test_settings_out_of_range_are_refused(sampler, settings):
         sampler(**settings)
 
 
+@pytest.mark.parametrize("value", [0.0, -1.0, "x", None, True, float("nan"), float("inf")])
+def test_numbers_out_of_range_are_refused(value):
+    with pytest.raises(UserError, match="dlogz must be a positive number"):
+        Nested(dlogz=value)
+    with pytest.raises(UserError, match="target_acceptance must be between 0 and 1"):
+        NUTS(target_acceptance=value)
+
+
 @pytest.mark.parametrize("sampler", [NUTS, Importance, Nested])
 def test_settings_may_be_integers_of_numpy(sampler):
     assert repr(sampler(num_samples=np.int64(500))) == repr(sampler(num_samples=500))

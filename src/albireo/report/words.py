@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from albireo.flags import DESCRIPTIONS, MAX_DIVERGENT_FRACTION, MAX_K_HAT, MAX_R_HAT, MIN_ESS, Flag
+from albireo.flags import DESCRIPTIONS, MAX_DIVERGENT_FRACTION, MAX_K_HAT, MAX_R_HAT, MIN_ESS, MIN_ESS_OF_MEAN, Flag
 from albireo.labels import MODES
 
 # These are told together with the numbers that they are about.
@@ -19,7 +19,7 @@ def certificate_in_words(row: Mapping[str, Any]) -> list[str]:
     if Flag.NOT_SAMPLED in flags:
         return [f"There is no posterior: {DESCRIPTIONS[Flag.NOT_SAMPLED].split(':')[0]}."]
     sentences = [*_of_sampling(row, flags), *_of_fit(row, flags)]
-    if Flag.SEVERAL_MODES in flags:
+    if Flag.SEVERAL_MODES in flags and Flag.NOT_CONVERGED not in flags:  # groups may be chains that did not mix
         sentences.append(_of_modes(row))
     sentences += [_sentence(text) for flag, text in DESCRIPTIONS.items() if flag in flags and flag not in _TOLD]
     return sentences
@@ -35,9 +35,12 @@ def _of_sampling(row: Mapping[str, Any], flags: Flag) -> list[str]:
         stand = "The weighted draws stand for the posterior"
         if k_hat > MAX_K_HAT:
             stand = f"The weighted draws do not stand for the posterior: k̂ should be below {MAX_K_HAT}"
-        sentences.append(f"{stand} (k̂ = {k_hat:.2f}); {_effective(row, 'ess_kish')}.")
+        elif Flag.NOT_CONVERGED in flags:
+            stand = "The weighted draws do not stand for the posterior"
+        sentences.append(f"{stand} (k̂ = {k_hat:.2f}); {_effective(row, 'ess_kish')}{_of_means(row)}.")
     elif np.isfinite(_number(row, "ess_kish")):
-        sentences.append(f"Independent draws; {_effective(row, 'ess_kish')}.")
+        stopped = "Sampling stopped before it had converged; " if Flag.NOT_CONVERGED in flags else "Independent draws; "
+        sentences.append(f"{stopped}{_effective(row, 'ess_kish')}.")
     if str(row.get("engine", "")).endswith(_REFITTED):
         sentences.append(f"The first sampler's draws could not be trusted, so {row['engine']} served this star.")
     return sentences
@@ -56,11 +59,13 @@ def _of_fit(row: Mapping[str, Any], flags: Flag) -> list[str]:
 
 
 def _of_modes(row: Mapping[str, Any]) -> str:
-    num, shares = int(row["n_modes"]), [_number(row, name) for name in MODES]
+    num, shares = _number(row, "n_modes"), [_number(row, name) for name in MODES]
+    if not num > 1:  # of a run made before modes were counted
+        return _sentence(DESCRIPTIONS[Flag.SEVERAL_MODES])
     held = [f"{100 * share:.0f}" for share in shares if share > 0]
-    largest = f"the largest {len(held)} hold" if num > len(held) else "they hold"
+    largest = "the three largest hold" if num > len(held) else "they hold"
     return (
-        f"The draws of a label fall into {num} groups, as of a dwarf and a giant: {largest} "
+        f"The draws fall into {num:.0f} groups, as of a dwarf and a giant: {largest} "
         f"{', '.join(held[:-1])} and {held[-1]} % of them."
     )
 
@@ -68,6 +73,11 @@ def _of_modes(row: Mapping[str, Any]) -> str:
 def _effective(row: Mapping[str, Any], name: str) -> str:
     num = _number(row, name)
     return f"{num:,.0f} effective draws" if num > MIN_ESS else f"only {num:,.0f} effective draws, not {MIN_ESS}"
+
+
+def _of_means(row: Mapping[str, Any]) -> str:
+    num = _number(row, "ess_mean")
+    return f", and only {num:,.0f} for some mean, not {MIN_ESS_OF_MEAN}" if num <= MIN_ESS_OF_MEAN else ""
 
 
 def _divergences(row: Mapping[str, Any], flags: Flag) -> str:

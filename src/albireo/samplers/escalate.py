@@ -22,7 +22,7 @@ def replace_stars(
     """A batch in which these stars have the draws of another sampler, brought to the same chains and draws.
 
     Args:
-        batch: the stars; its arrays are written into where they can be.
+        batch: the stars; its arrays, no two of which may share their memory, are written into where they can be.
         index: which are to be replaced.
         other: those, sampled otherwise.
         seeds: of each, for the choice among the other sampler's draws.

@@ -13,6 +13,7 @@ dimensions as labels.
 import warnings
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 from typing import Any, NamedTuple
 
 import dynesty
@@ -66,7 +67,7 @@ class Nested:
 
     def __post_init__(self) -> None:
         at_least(self, num_live=50, num_samples=4, max_calls=1000, batch_size=1)
-        if not 0 < self.dlogz < np.inf:
+        if isinstance(self.dlogz, bool) or not isinstance(self.dlogz, Real) or not 0 < self.dlogz < np.inf:
             raise UserError(f"Nested: dlogz must be a positive number of nats; got {self.dlogz!r}.")
 
     @property

@@ -8,6 +8,7 @@ as both by every chain, in proportion to their masses.
 """
 
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any, NamedTuple
 
 import blackjax.mcmc.nuts as blackjax_nuts
@@ -66,7 +67,7 @@ class NUTS:
         at_least(self, num_chains=2, num_warmup=10, num_samples=4, num_jumps=1, max_doublings=1, num_refits=0)
         if self.batch_size is not None:
             at_least(self, batch_size=1)
-        if not isinstance(self.target_acceptance, float) or not 0 < self.target_acceptance < 1:
+        if not isinstance(self.target_acceptance, Real) or not 0 < self.target_acceptance < 1:
             raise UserError(f"NUTS: target_acceptance must be between 0 and 1; got {self.target_acceptance!r}.")
 
     @property

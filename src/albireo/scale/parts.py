@@ -34,7 +34,7 @@ def join_parts(
     with parquet.ParquetWriter(path, schema, version="2.4") as writer:
         held: list[pa.Table] = []
         for part in parts:
-            held.append(_read(part, parquet.read_table).cast(schema))
+            held.append(_read(part, lambda part: parquet.read_table(part).cast(schema)))
             if sum(map(len, held)) >= _ROW_GROUP:
                 writer.write_table(pa.concat_tables(held))
                 held = []
