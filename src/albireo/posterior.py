@@ -84,7 +84,7 @@ class Posterior:
             stats["flags"] = stats["flags"] | np.where(stats["outlier"] != "", int(flags.Flag.OUTLIER), 0)
         groups["sample_stats"] = xr.merge(
             [
-                dataset(batch.draw_stats, dims, catalog).transpose("chain", "draw", "star"),
+                dataset(batch.draw_stats, dims, catalog).transpose("chain", "draw", "star", missing_dims="ignore"),
                 dataset(stats, ("star",), catalog),
             ]
         )
