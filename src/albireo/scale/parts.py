@@ -28,13 +28,17 @@ def join_parts(
         UserError: a part is damaged.
     """
     schema = _schema(parts)
+
+    def read(part: Path) -> pa.Table:
+        return parquet.read_table(part).cast(schema)
+
     if metadata is not None:
-        added = metadata(_read(parts[0], parquet.read_table).cast(schema))
+        added = metadata(_read(parts[0], read))
         schema = schema.with_metadata({**(schema.metadata or {}), **added})
     with parquet.ParquetWriter(path, schema, version="2.4") as writer:
         held: list[pa.Table] = []
         for part in parts:
-            held.append(_read(part, lambda part: parquet.read_table(part).cast(schema)))
+            held.append(_read(part, read))
             if sum(map(len, held)) >= _ROW_GROUP:
                 writer.write_table(pa.concat_tables(held))
                 held = []
