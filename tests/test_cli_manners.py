@@ -104,7 +104,7 @@ def test_doctor_counts_the_code_that_is_kept(tmp_path, monkeypatch):
     monkeypatch.setattr("albireo.cache.cache_folder", lambda: tmp_path / "jax")
     assert doctor.examine()["cache"] == {"folder": str(tmp_path / "jax"), "files": 1, "bytes": 1000}
     monkeypatch.setattr("albireo.cache.cache_folder", lambda: None)
-    assert "off: code is compiled anew" in "\n".join(doctor.lines(doctor.examine()))
+    assert "off: compiled code and priors are made anew" in "\n".join(doctor.lines(doctor.examine()))
 
 
 @pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, 2), (errno.EIO, 1)])

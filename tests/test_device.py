@@ -1,12 +1,10 @@
 """Stars side by side give what stars one after the other give."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from albireo import Importance, device, infer
-from albireo.cache import make_room_for_programs, remember_last
 from stars import simulate
 
 
@@ -71,34 +69,6 @@ def test_few_sizes_are_compiled_and_no_star_is_lost(num):
     assert sorted(sizes) == {1: [4], 4: [4], 5: [16], 255: [256], 300: [64, 256]}[num]
 
 
-class Opaque:
-    """An object that JAX does not know."""
-
-
-def test_a_result_is_remembered_for_the_same_arrays_alone():
-    calls = []
-
-    @remember_last
-    def twice(tree, seed):
-        calls.append(seed)
-        return [2 * seed for _ in jax.tree.leaves(tree)]
-
-    array = jnp.ones(3)
-    for tree, seed, num in [
-        ({"a": array}, 1, 1),
-        ({"a": array}, 1, 1),  # another dictionary of the same array
-        ({"a": array}, 2, 2),
-        ({"b": array}, 2, 3),
-        ({"b": jnp.ones(3)}, 2, 4),
-        (np.ones(3), 2, 5),
-        (np.ones(3), 2, 6),  # could have been written to
-        (Opaque(), 2, 7),
-        (Opaque(), 2, 8),
-    ]:
-        assert twice(tree, seed) == [2 * seed]
-        assert len(calls) == num
-
-
 class FakeGPU:
     platform = "gpu"
 
@@ -135,20 +105,3 @@ def test_posteriors_do_not_depend_on_the_number_at_once(monkeypatch, model, milk
     for name in ("teff", "logg", "feh", "distance_modulus", "reddening"):
         mean, std = (np.asarray(one_by_one[f"{name}_{what}"], float) for what in ("mean", "std"))
         np.testing.assert_allclose(np.asarray(together[f"{name}_mean"], float), mean, atol=0.05 * std.min())
-
-
-def test_programs_are_forgotten_before_they_are_too_many(monkeypatch, tmp_path):
-    program = jax.jit(lambda x: x + 1)
-    program(1.0)
-    make_room_for_programs()
-    assert program._cache_size() == 1  # there is room
-    monkeypatch.setattr("albireo.cache._MOST_MAPS", 0.0)
-    monkeypatch.setattr("albireo.cache._MAX_MAPS", tmp_path / "missing")  # no such limit
-    make_room_for_programs()
-    assert program._cache_size() == 1
-    (tmp_path / "missing").write_text("65530\n")
-    (tmp_path / "maps").write_text("one piece\nanother\n")
-    monkeypatch.setattr("albireo.cache._MAPS", tmp_path / "maps")
-    make_room_for_programs()
-    assert program._cache_size() == 0
-    assert program(1.0) == 2

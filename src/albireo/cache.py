@@ -1,15 +1,24 @@
 """Compiled code, kept between sessions: compiling takes a minute, running what is compiled a second.
 
-And results kept between calls, where the next is like to ask the same.
+And results kept between sessions or between calls, where the next is like to ask the same.
 """
 
+import hashlib
+import os
 from collections.abc import Callable
-from functools import wraps
+from contextlib import suppress
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from platformdirs import user_cache_dir
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from albireo.fingerprint import digest
 
 # Faster to compile again than to read [s].
 _MIN_COMPILE_TIME = 0.2
@@ -44,10 +53,60 @@ def make_room_for_programs() -> None:
 
 
 def cache_folder() -> Path | None:
-    """Where compiled code is kept; None if it is not."""
+    """Where compiled code and results are kept; None if they are not."""
     if not jax.config.jax_enable_compilation_cache:
         return None
     return Path(jax.config.jax_compilation_cache_dir or Path(user_cache_dir("albireo", appauthor=False)) / "jax")
+
+
+def keep_result(like: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Keep what a slow, pure function returns in the cache folder, for all sessions that ask it the same.
+
+    That is the same numbers, of the same code: that of the whole package, in the same version of JAX. A file that is
+    lost or damaged is made anew.
+
+    Args:
+        like: anything in the structure of the result, which must be arrays alone.
+    """
+
+    def keep(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def keeping(*arguments: Any) -> Any:
+            folder, leaves = cache_folder(), jax.tree.leaves(arguments)
+            if folder is None or not all(isinstance(leaf, jax.Array | np.ndarray | int | float) for leaf in leaves):
+                return function(*arguments)
+            asked = function.__qualname__, _code(), jax.tree.structure(arguments), jax.config.jax_enable_x64
+            name = hashlib.sha256(f"{asked} {digest(arguments)}".encode()).hexdigest()
+            path = folder / "results" / f"{name}.safetensors"
+            with suppress(OSError, SafetensorError, KeyError):
+                arrays = load_file(path)
+                structure = jax.tree.structure(like)
+                return jax.tree.unflatten(structure, [jnp.asarray(arrays[str(i)]) for i in range(structure.num_leaves)])
+            result = function(*arguments)
+            _save({str(i): np.ascontiguousarray(leaf) for i, leaf in enumerate(jax.tree.leaves(result))}, path)
+            return result
+
+        return keeping
+
+    return keep
+
+
+def _save(arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Write arrays to one file, whole or not at all, where that can be written."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with suppress(OSError, SafetensorError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(arrays, partial)
+        partial.replace(path)
+
+
+@cache
+def _code() -> str:
+    """What results depend on besides their arguments."""
+    every = hashlib.sha256(jax.__version__.encode())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        every.update(path.read_bytes())
+    return every.hexdigest()
 
 
 def remember_last(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""Whether an installation is whole: versions, devices, compiled code that is kept, data, optional extras."""
+"""Whether an installation is whole: versions, devices, what is kept between sessions, data, optional extras."""
 
 import os
 import platform
@@ -40,9 +40,11 @@ def lines(report: dict[str, Any]) -> list[str]:
     told.append(f"{'devices':12}{', '.join(report['devices']) or 'unknown'}; {report['cores']} cores")
     if cache.get("folder"):
         size = f"{cache['files']} files, {cache['bytes'] / _MIB:.0f} MiB"
-        told.append(f"{'cache':12}{cache['folder']}: {size} of compiled code")
+        told.append(f"{'cache':12}{cache['folder']}: {size} of compiled code and of results")
     elif cache:
-        told.append(f"{'cache':12}off: code is compiled anew in every session (JAX_ENABLE_COMPILATION_CACHE)")
+        told.append(
+            f"{'cache':12}off: compiled code and priors are made anew in every session (JAX_ENABLE_COMPILATION_CACHE)"
+        )
     for name, found in report["bundled"].items():
         told.append(f"{name:12}{', '.join(found) or 'none'}")
     folder = data["ALBIREO_DATA"]

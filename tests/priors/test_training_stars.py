@@ -165,3 +165,13 @@ def test_mean_of_the_last_label_is_that_of_draws():
     near = np.hypot(*(draws[:, :2] - 0.2).T) < 0.1
     expected = float(_mean_feh(mixture, jnp.asarray([0.2, 0.2, 9.0])))
     assert draws[near, 2].mean() == pytest.approx(expected, abs=4 * draws[near, 2].std() / np.sqrt(near.sum()) + 0.01)
+
+
+@pytest.mark.parametrize("name", ["edsd", "milky-way"])
+def test_a_prior_that_was_kept_is_the_one_that_was_made(model, monkeypatch, tmp_path, name):
+    monkeypatch.setattr("albireo.cache.cache_folder", lambda: tmp_path)
+    made = load_prior(name, model)
+    monkeypatch.setattr("albireo.priors.training_stars._fit", None)
+    monkeypatch.setattr("albireo.priors.lines_of_sight._average", None)
+    kept = load_prior(name, model)
+    assert eqx.tree_equal(made, kept, typematch=True)

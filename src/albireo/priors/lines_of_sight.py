@@ -9,6 +9,7 @@ import numpy as np
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
+from albireo.cache import keep_result
 from albireo.priors import distance
 from albireo.priors.distance import DistancePrior, grid
 from albireo.priors.dust import DustPrior
@@ -74,6 +75,7 @@ def _num_zones(dust: DustPrior) -> int:
     return len(_ZONE_EDGES) - 1 if dust.depends_on_position else 1
 
 
+@keep_result(Sightline(0.0, Metallicity(0.0, 0.0), Reddening(0.0, 0.0, 0.0)))
 def average_over_sky(stars: DistancePrior, dust: DustPrior) -> Sightline:
     """Over the pixels of a HEALPix map (nside 16: 3.7° pixels), each counted by the stars it holds.
 

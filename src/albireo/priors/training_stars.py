@@ -9,6 +9,7 @@ import numpy as np
 from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from albireo.cache import keep_result
 from albireo.errors import UserError
 from albireo.model import StellarModel
 from albireo.model.mixture import GaussianMixture, fit_weighted
@@ -93,12 +94,10 @@ class TrainingStars(StarsPrior):
                 "the model carries no density of its training stars, from which this prior takes p(θ); "
                 f"take {other_prior(model)} or another model."
             )
+        told_apart = populations if model.labels == LABELS else ()
         # Without the spread, which it does not need: a model with one and without make the same prior.
-        model = model.with_spread(None)
-        isochrones = IsochroneStars.build(model, populations) if populations and model.labels == LABELS else None
-        limits = jnp.asarray([brightest, faintest], jnp.float32)
-        mixture = _fit(model, anywhere, isochrones, limits, jax.random.key(seed))
-        return cls(mixture, _near(anywhere).mean if isochrones else None)
+        mixture = _build(model.with_spread(None), anywhere, tuple(told_apart), (brightest, faintest), seed)
+        return cls(mixture, _near(anywhere).mean if told_apart else None)
 
     def log_prob(self, theta: Float[Array, " label"], metallicity: Metallicity) -> Float[Array, " component"]:
         """log p(θ | component), per unit of every label.
@@ -128,6 +127,18 @@ class TrainingStars(StarsPrior):
 
 def _near(anywhere: Sightline) -> Metallicity:
     return Metallicity(*(table[0] for table in anywhere.metallicity))  # the first distance of the tables is 1 pc
+
+
+@keep_result(GaussianMixture(0.0, 0.0, 0.0, 0.0))
+def _build(
+    model: StellarModel,
+    anywhere: Sightline,
+    populations: tuple[Population, ...],
+    limits: tuple[float, float],
+    seed: int,
+) -> GaussianMixture:
+    isochrones = IsochroneStars.build(model, populations) if populations else None
+    return _fit(model, anywhere, isochrones, jnp.asarray(limits, jnp.float32), jax.random.key(seed))
 
 
 @eqx.filter_jit

@@ -12,11 +12,12 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 import blackjax.mcmc.nuts as blackjax_nuts
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from blackjax.adaptation.step_size import dual_averaging_adaptation
 from blackjax.mcmc.hmc import HMCState
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from albireo.device import jit_over_stars
 from albireo.errors import UserError
@@ -100,9 +101,11 @@ class NUTS:
         weighted = weigh_batch(problem, stars, mixtures, keys[1], _NUM_WEIGHED)
         x = problem.standardise(weighted.draws.theta[:, 0])
         spaces = _space(mixtures, x, jnp.asarray(weighted.log_weight)[:, 0])
-        # The batch size is in the arrays' shapes; two samplers that differ in it alone share compiled code.
-        settings = replace(self, batch_size=1, num_refits=0, escalate=False)
-        x, draw_stats = _run_batch(settings, problem, stars, spaces, keys[2])
+        # Two samplers share compiled code that differ in these two, which are numbers in it, in the batch size, which
+        # is in the arrays' shapes, and in what is done elsewhere.
+        numbers = jnp.asarray(self.num_jumps), jnp.asarray(self.target_acceptance, x.dtype)
+        settings = replace(self, num_jumps=1, target_acceptance=0.5, num_refits=0, escalate=False, batch_size=1)
+        x, draw_stats = _run_batch(settings, problem, stars, spaces, keys[2], *numbers)
         draws = complete_batch(problem, stars, x, keys[3])
         evidence = {name: weighted.star_stats[name] for name in ("log_evidence", "log_evidence_err")}
         return Batch(draws, None, draw_stats, evidence | judge_chains(draws, draw_stats["diverging"]))
@@ -144,78 +147,119 @@ def _space(mixture: GaussianMixture, x: Float[Array, "draw label"], log_weight: 
 
 
 @jit_over_stars
-def _run_batch(settings: NUTS, problem: Problem, stars: Star | Hypotheses, spaces: _Space, keys: PRNGKeyArray):
-    """All chains of all stars, in step with each other."""
+def _run_batch(
+    settings: NUTS,
+    problem: Problem,
+    stars: Star | Hypotheses,
+    spaces: _Space,
+    keys: PRNGKeyArray,
+    num_jumps: Int[Array, ""],
+    target_acceptance: Float[Array, ""],
+):
+    """All chains of all stars, in step with each other.
 
-    def one(star, space, key):
-        sky = problem.sightline(star)
-        chain_keys = jax.random.split(key, settings.num_chains)
-        z, info = jax.vmap(lambda key: _run_chain(settings, problem, star, sky, space, key))(chain_keys)
-        return space.x(z), info._asdict()
+    They warm up, adapting the step size by dual averaging (Hoffman & Gelman 2014, section 3.2), then draw. One loop for
+    both: the transition, which is most of the program, is compiled once. It runs over steps of all chains, side by side
+    along one axis: JAX takes far longer to make one loop of a loop for each chain of each star.
+    """
+    init, update, final = dual_averaging_adaptation(target_acceptance)
+    num_stars, num_chains = len(keys), settings.num_chains
+    every = stars, jax.vmap(problem.sightline)(stars), spaces
+    every = jax.tree.map(lambda a: jnp.repeat(a, num_chains, axis=0), every)
+    keys = jax.vmap(lambda key: jax.random.split(key, num_chains))(keys).reshape(-1)
 
-    return jax.vmap(one)(stars, spaces, keys)
-
-
-def _run_chain(settings: NUTS, problem: Problem, star: Star | Hypotheses, sky: Any, space: _Space, key: PRNGKeyArray):
-    """Warm up, adapting the step size by dual averaging (Hoffman & Gelman 2014, section 3.2), then draw."""
-    init, update, final = dual_averaging_adaptation(settings.target_acceptance)
-
-    @jax.jit
-    def log_density(z):
-        """The target, with the gradient of its approximation, which takes a third of the time.
-
-        Leapfrog steps along the gradient of any other function are reversible and keep volumes; what makes the draws
-        those of the target is that its own values decide on them.
-        """
-        x = space.x(z)
-        exact = jax.lax.stop_gradient(problem.log_target(star, sky, x))
-        roughly = problem.log_target_roughly(star, sky, x)
-        gradient_alone = jnp.where(jnp.isfinite(roughly), roughly - jax.lax.stop_gradient(roughly), 0)
-        return jnp.where(jnp.isnan(exact), -jnp.inf, exact) + gradient_alone
-
-    def step(carry, inputs):
-        state, adaptation = carry
-        key, warm = inputs
+    def step(one, state, adaptation, key, i):
+        target = _Target(problem, *one)
+        warm = i < settings.num_warmup
         step_size = jnp.where(warm, jnp.exp(adaptation.log_step_size), final(adaptation))
-        state, info = _transition(settings, log_density, space, state, step_size, key)
+        state, info = _transition(settings, target, state, step_size, num_jumps, jax.random.fold_in(key, i))
         adapted = update(adaptation, info.acceptance_rate)
-        adaptation = jax.tree.map(lambda new, old: jnp.where(warm, new, old), adapted, adaptation)
+        return state, jax.tree.map(lambda new, old: jnp.where(warm, new, old), adapted, adaptation), info
+
+    over_all = jax.vmap(step, in_axes=(0, 0, 0, 0, None))
+
+    def step_all(carry, i):
+        state, adaptation, info = over_all(every, *carry, keys, i)
         return (state, adaptation), (state.position, info)
 
-    # One loop for warm-up and draws: the transition, which is most of the program, is compiled once.
-    num = settings.num_warmup + settings.num_samples
-    inputs = (jax.random.split(key, num), jnp.arange(num) < settings.num_warmup)
     # A chain starts where the density is taken to be 0, so that its first step is to the first draw from the
     # mixture that the posterior allows.
-    nothing = jnp.zeros_like(space.center)
-    start = (HMCState(nothing, jnp.full((), -jnp.inf, nothing.dtype), nothing), init(_INITIAL_STEP))
-    _, (z, info) = jax.lax.scan(step, start, inputs)
-    return jax.tree.map(lambda a: a[settings.num_warmup :], (z, info))
+    nowhere = jnp.zeros((*keys.shape, spaces.center.shape[-1]), spaces.center.dtype)
+    start = _State(nowhere, jnp.full(keys.shape, -jnp.inf, nowhere.dtype))
+    adaptation = jax.tree.map(lambda a: jnp.full(keys.shape, a), init(_INITIAL_STEP))
+    _, drawn = jax.lax.scan(step_all, (start, adaptation), jnp.arange(settings.num_warmup + settings.num_samples))
+    drawn = jax.tree.map(lambda a: jnp.moveaxis(a[settings.num_warmup :], 0, 1), drawn)
+    z, info = jax.tree.map(lambda a: a.reshape(num_stars, num_chains, *a.shape[1:]), drawn)
+    return jax.vmap(_Space.x)(spaces, z), info._asdict()
 
 
-def _transition(settings: NUTS, log_density, space: _Space, state, step_size, key: PRNGKeyArray):
+class _Target(NamedTuple):
+    """The posterior of one star over whitened coordinates z.
+
+    Its gradient is that of its approximation, which takes a third of the time. Leapfrog steps along the gradient of any
+    other function are reversible and keep volumes; what makes the draws those of the target is that its own values
+    decide on them.
+    """
+
+    problem: Problem
+    star: Star | Hypotheses
+    sky: Any
+    space: _Space
+
+    @eqx.filter_jit
+    def log_prob(self, z: Float[Array, " label"]) -> Float[Array, ""]:
+        exact = jax.lax.stop_gradient(self.problem.log_target(self.star, self.sky, self.space.x(z)))
+        return jnp.where(jnp.isnan(exact), -jnp.inf, exact)
+
+    @eqx.filter_jit
+    def only_gradient(self, z: Float[Array, " label"]) -> Float[Array, ""]:
+        """0, but with a gradient."""
+        roughly = self.problem.log_target_roughly(self.star, self.sky, self.space.x(z))
+        return jnp.where(jnp.isfinite(roughly), roughly - jax.lax.stop_gradient(roughly), 0)
+
+    def log_prob_with_gradient(self, z: Float[Array, " label"]) -> Float[Array, ""]:
+        return self.log_prob(z) + self.only_gradient(z)
+
+
+class _State(NamedTuple):
+    """Where a chain is, and the logarithm of the target there."""
+
+    position: Float[Array, " label"]
+    log_prob: Float[Array, ""]
+
+
+def _transition(settings: NUTS, target: _Target, state: _State, step_size, num_jumps, key: PRNGKeyArray):
     key_nuts, key_jump = jax.random.split(key)
-    keys = jax.random.split(key_jump, settings.num_jumps)
-    state, jumped = jax.lax.scan(lambda state, key: _jump(log_density, space, state, key), state, keys)
-    nuts_settings = {"max_num_doublings": settings.max_doublings}
-    state, nuts = _KERNEL(key_nuts, state, log_density, step_size, jnp.ones_like(state.position), **nuts_settings)
+
+    def jump(i, carry):
+        state, jumped = carry
+        state, accepted = _jump(target, state, jax.random.fold_in(key_jump, i))
+        return state, jumped | accepted
+
+    state, jumped = jax.lax.fori_loop(0, num_jumps, jump, (state, jnp.zeros((), bool)))
+    start = HMCState(*state, jax.grad(target.only_gradient)(state.position))
+    unit = jnp.ones_like(state.position)
+    end, nuts = _KERNEL(
+        key_nuts, start, target.log_prob_with_gradient, step_size, unit, max_num_doublings=settings.max_doublings
+    )
     info = _Info(
-        state.logdensity,
+        end.logdensity,
         nuts.is_divergent,
         nuts.acceptance_rate,
         nuts.num_integration_steps,
-        jnp.any(jumped),
+        jumped,
         step_size,
     )
-    return state, info
+    return _State(end.position, end.logdensity), info
 
 
-def _jump(log_density, space: _Space, state, key: PRNGKeyArray):
+def _jump(target: _Target, state: _State, key: PRNGKeyArray):
     """One independence Metropolis step with the mixture as proposal."""
     key_propose, key_accept = jax.random.split(key)
+    space = target.space
     x = space.mixture.sample(key_propose, 1)[0]
-    proposed = blackjax_nuts.init(space.z(x), log_density)
-    log_ratio = proposed.logdensity - state.logdensity
+    proposed = _State(space.z(x), target.log_prob(space.z(x)))
+    log_ratio = proposed.log_prob - state.log_prob
     log_ratio += space.mixture.log_prob(space.x(state.position)) - space.mixture.log_prob(x)
     accept = jnp.log(jax.random.uniform(key_accept, dtype=x.dtype)) < log_ratio
     return jax.tree.map(lambda new, old: jnp.where(accept, new, old), proposed, state), accept

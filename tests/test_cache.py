@@ -1,0 +1,142 @@
+"""What is kept between sessions and between calls is what would be computed."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from albireo import cache
+from albireo.cache import keep_result, make_room_for_programs, remember_last
+from albireo.model.mixture import GaussianMixture
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path)
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def asked():
+    return []
+
+
+@pytest.fixture
+def kept(asked):
+    """A function whose results are kept, which notes what it is asked."""
+
+    @keep_result(GaussianMixture(0.0, 0.0, 0.0, 0.0))
+    def mixture(scale, limits, seed):
+        asked.append(seed)
+        numbers = scale * np.arange(1.0, 13.0, dtype=np.float32) + limits[0] + seed
+        return GaussianMixture(*(jnp.asarray(numbers) / k for k in range(1, 5)))
+
+    return mixture
+
+
+def test_a_result_is_kept_for_the_same_numbers_of_the_same_code_alone(folder, asked, kept, monkeypatch):
+    scale, other = jnp.ones(12), jnp.ones(12).at[3].set(2)
+    first = kept(scale, (1.0, 2.0), 0)
+    again = kept(jnp.ones(12), (1.0, 2.0), 0)
+    assert jax.tree.structure(again) == jax.tree.structure(first)
+    for one, two in zip(jax.tree.leaves(first), jax.tree.leaves(again), strict=True):
+        assert one.dtype == two.dtype
+        np.testing.assert_array_equal(one, two)
+    assert asked == [0]
+    for arguments in [(other, (1.0, 2.0), 0), (scale, (1.5, 2.0), 0), (scale, (1.0, 2.0), 1), (scale, [1.0, 2.0], 0)]:
+        kept(*arguments)
+    assert len(asked) == 5
+    monkeypatch.setattr(cache, "_code", lambda: "other code")
+    kept(scale, (1.0, 2.0), 0)
+    assert len(asked) == len(list(folder.iterdir())) == 6
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"8" * 4000])
+def test_a_damaged_result_is_made_anew(folder, asked, kept, damage):
+    whole = kept(jnp.ones(12), (1.0, 2.0), 0)
+    (path,) = folder.iterdir()
+    path.write_bytes(damage)
+    again = kept(jnp.ones(12), (1.0, 2.0), 0)
+    np.testing.assert_array_equal(again.mean, whole.mean)
+    kept(jnp.ones(12), (1.0, 2.0), 0)
+    assert asked == [0, 0]
+
+
+def test_a_folder_that_cannot_be_written_to_is_done_without(asked, kept, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(cache, "cache_folder", lambda: tmp_path / "file")
+    kept(jnp.ones(12), (1.0, 2.0), 0)
+    monkeypatch.setattr(cache, "cache_folder", lambda: None)
+    kept(jnp.ones(12), (1.0, 2.0), 0)
+    assert asked == [0, 0]
+
+
+def test_nothing_is_kept_that_is_asked_of_what_has_no_numbers(folder, asked, kept):
+    class Scale:
+        def __mul__(self, other):
+            return 2 * other
+
+    kept(Scale(), (1.0, 2.0), 0)
+    assert asked == [0]
+    assert not folder.exists()
+
+
+def test_another_line_of_code_is_other_code(monkeypatch, tmp_path):
+    def code():
+        cache._code.cache_clear()
+        return cache._code()
+
+    ours = code()
+    (tmp_path / "priors").mkdir()
+    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
+    (tmp_path / "priors" / "stars.py").write_text("_NUM_EM = 12")
+    before = code()
+    (tmp_path / "priors" / "stars.py").write_text("_NUM_EM = 13")
+    assert len({ours, before, code()}) == 3
+    monkeypatch.undo()
+    assert code() == ours
+
+
+class Opaque:
+    """An object that JAX does not know."""
+
+
+def test_a_result_is_remembered_for_the_same_arrays_alone():
+    calls = []
+
+    @remember_last
+    def twice(tree, seed):
+        calls.append(seed)
+        return [2 * seed for _ in jax.tree.leaves(tree)]
+
+    array = jnp.ones(3)
+    for tree, seed, num in [
+        ({"a": array}, 1, 1),
+        ({"a": array}, 1, 1),  # another dictionary of the same array
+        ({"a": array}, 2, 2),
+        ({"b": array}, 2, 3),
+        ({"b": jnp.ones(3)}, 2, 4),
+        (np.ones(3), 2, 5),
+        (np.ones(3), 2, 6),  # could have been written to
+        (Opaque(), 2, 7),
+        (Opaque(), 2, 8),
+    ]:
+        assert twice(tree, seed) == [2 * seed]
+        assert len(calls) == num
+
+
+def test_programs_are_forgotten_before_they_are_too_many(monkeypatch, tmp_path):
+    program = jax.jit(lambda x: x + 1)
+    program(1.0)
+    make_room_for_programs()
+    assert program._cache_size() == 1  # there is room
+    monkeypatch.setattr("albireo.cache._MOST_MAPS", 0.0)
+    monkeypatch.setattr("albireo.cache._MAX_MAPS", tmp_path / "missing")  # no such limit
+    make_room_for_programs()
+    assert program._cache_size() == 1
+    (tmp_path / "missing").write_text("65530\n")
+    (tmp_path / "maps").write_text("one piece\nanother\n")
+    monkeypatch.setattr("albireo.cache._MAPS", tmp_path / "maps")
+    make_room_for_programs()
+    assert program._cache_size() == 0
+    assert program(1.0) == 2
