@@ -76,8 +76,12 @@ def over_stars(function: Callable[[Any], Any], stars: Any) -> Any:
 
 # To XLA on a processor. What is computed of one star is small: to share an operation among the cores, or to enter the
 # library of vector operations that XLA calls for single ones, costs more than the operation. Several batches of stars
-# are in flight instead.
-_OPTIONS = {"xla_cpu_multi_thread_eigen": False, "xla_cpu_experimental_ynn_fusion_type": ""}
+# are in flight instead. The widest vectors that the processor has, of which XLA takes half by itself.
+_OPTIONS = {
+    "xla_cpu_multi_thread_eigen": False,
+    "xla_cpu_experimental_ynn_fusion_type": "",
+    "xla_cpu_prefer_vector_width": 512,
+}
 
 
 @cache

@@ -342,9 +342,10 @@ def _condition_on_mu(quadratic: Quadratic, prior: Prior, sky, mu) -> _ReddeningG
 
 
 def _log_integrand(prior: Prior, star: Star, sky, quadratic: Quadratic, theta, mu):
-    """log ∫ p(m, ϖ | θ, μ, E) p(θ, μ, E | sky) dE."""
-    over_reddening = logsumexp(_condition_on_mu(quadratic, prior, sky, mu).log_weight)
-    return over_reddening + log_likelihood_parallax(star, mu) + log_prob_without_reddening(prior, theta, mu, sky)
+    """log ∫ p(m, ϖ | θ, μ, E) p(θ, μ, E | sky) dE, and the posterior of E at this μ."""
+    given = _condition_on_mu(quadratic, prior, sky, mu)
+    of_distance = log_likelihood_parallax(star, mu) + log_prob_without_reddening(prior, theta, mu, sky)
+    return logsumexp(given.log_weight) + of_distance, given
 
 
 def _mode_and_width(prior: Prior, star: Star, sky, quadratic: Quadratic, num_newton: int = NUM_NEWTON):
@@ -397,7 +398,7 @@ def log_marginal(
     mu, width = _mode_and_width(prior, star, sky, quadratic, num_newton)
     node, weight = (a.astype(width.dtype) for a in np.polynomial.hermite_e.hermegauss(num_nodes))
     # One node after another, for the same reason as in `_condition_on_mu`.
-    log_f = jax.lax.map(lambda mu: _log_integrand(prior, star, sky, quadratic, theta, mu), mu + width * node)
+    log_f = jax.lax.map(lambda mu: _log_integrand(prior, star, sky, quadratic, theta, mu)[0], mu + width * node)
     return logsumexp(log_f + np.log(weight) + 0.5 * node**2) + jnp.log(width)
 
 
@@ -431,8 +432,8 @@ def propose_distance_and_reddening(
     step = jnp.where(u[0] < _SHARES[1], scales[1], scales[0]) * ndtri(u[1])
     log_proposal = logsumexp(shares - jnp.log(scales * width) - 0.5 * (step / scales) ** 2) - 0.5 * jnp.log(2 * jnp.pi)
     mu = center + width * step
-    log_density = _log_integrand(prior, star, sky, quadratic, theta, mu)
-    reddening = _draw_reddening(quadratic, prior, sky, mu, u[2:])
+    log_density, given = _log_integrand(prior, star, sky, quadratic, theta, mu)
+    reddening = _draw_reddening(quadratic, given, mu, u[2:])
     return Proposed(mu, reddening, log_density, log_density - log_proposal)
 
 
@@ -447,13 +448,14 @@ def draw_distance_and_reddening(
     quadratic = photometric_quadratic(model, star, theta)
     center, width = _mode_and_width(prior, star, sky, quadratic)
     grid = center + width * jnp.linspace(-5.0, 5.0, NUM_GRID, dtype=width.dtype)
-    log_f = jax.vmap(lambda mu: _log_integrand(prior, star, sky, quadratic, theta, mu))(grid)
+    log_f = jax.vmap(lambda mu: _log_integrand(prior, star, sky, quadratic, theta, mu)[0])(grid)
     mu = _draw_from_table(u[0], grid, log_f)
-    return mu, _draw_reddening(quadratic, prior, sky, mu, u[1:])
+    return mu, _draw_reddening(quadratic, _condition_on_mu(quadratic, prior, sky, mu), mu, u[1:])
 
 
-def _draw_reddening(quadratic: Quadratic, prior: Prior, sky, mu, u: Float[Array, " 3"]) -> Float[Array, ""]:
-    given = _condition_on_mu(quadratic, prior, sky, mu)
+def _draw_reddening(
+    quadratic: Quadratic, given: _ReddeningGivenDistance, mu: Float[Array, ""], u: Float[Array, " 3"]
+) -> Float[Array, ""]:
     k = choose(u[0], given.log_weight)
     if quadratic.limits is not None:
         return quadratic.limits.draw(u[1:], mu, given.mean[k], given.std[k])
