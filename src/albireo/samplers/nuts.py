@@ -168,19 +168,17 @@ def _run_batch(
     every = jax.tree.map(lambda a: jnp.repeat(a, num_chains, axis=0), every)
     keys = jax.vmap(lambda key: jax.random.split(key, num_chains))(keys).reshape(-1)
 
-    def step(one, state, adaptation, key, i):
-        target = _Target(problem, *one)
+    def step(one, carry, key, i):
+        target, (state, adaptation) = _Target(problem, *one), carry
         warm = i < settings.num_warmup
         step_size = jnp.where(warm, jnp.exp(adaptation.log_step_size), final(adaptation))
         state, info = _transition(settings, target, state, step_size, num_jumps, jax.random.fold_in(key, i))
         adapted = update(adaptation, info.acceptance_rate)
-        return state, jax.tree.map(lambda new, old: jnp.where(warm, new, old), adapted, adaptation), info
-
-    over_all = jax.vmap(step, in_axes=(0, 0, 0, 0, None))
+        adaptation = jax.tree.map(lambda new, old: jnp.where(warm, new, old), adapted, adaptation)
+        return (state, adaptation), (state.position, info)
 
     def step_all(carry, i):
-        state, adaptation, info = over_all(every, *carry, keys, i)
-        return (state, adaptation), (state.position, info)
+        return jax.vmap(step, in_axes=(0, 0, 0, None))(every, carry, keys, i)
 
     # A chain starts where the density is taken to be 0, so that its first step is to the first draw from the
     # mixture that the posterior allows.
@@ -237,7 +235,7 @@ def _transition(settings: NUTS, target: _Target, state: _State, step_size, num_j
         return state, jumped | accepted
 
     state, jumped = jax.lax.fori_loop(0, num_jumps, jump, (state, jnp.zeros((), bool)))
-    start = HMCState(*state, jax.grad(target.only_gradient)(state.position))
+    start = HMCState(state.position, state.log_prob, jax.grad(target.only_gradient)(state.position))
     unit = jnp.ones_like(state.position)
     end, nuts = _KERNEL(
         key_nuts, start, target.log_prob_with_gradient, step_size, unit, max_num_doublings=settings.max_doublings
