@@ -43,12 +43,20 @@ def test_a_result_is_kept_for_the_same_numbers_of_the_same_code_alone(folder, as
         assert one.dtype == two.dtype
         np.testing.assert_array_equal(one, two)
     assert asked == [0]
-    for arguments in [(other, (1.0, 2.0), 0), (scale, (1.5, 2.0), 0), (scale, (1.0, 2.0), 1), (scale, [1.0, 2.0], 0)]:
+    whole = np.ones(12, np.int32).view(np.float32)  # of the same bytes as integers
+    for arguments in [
+        (other, (1.0, 2.0), 0),
+        (scale, (1.5, 2.0), 0),
+        (scale, (1.0, 2.0), 1),
+        (scale, [1.0, 2.0], 0),
+        (whole, (1.0, 2.0), 0),
+        (whole.view(np.int32), (1.0, 2.0), 0),
+    ]:
         kept(*arguments)
-    assert len(asked) == 5
+    assert len(asked) == 7
     monkeypatch.setattr(cache, "_code", lambda: "other code")
     kept(scale, (1.0, 2.0), 0)
-    assert len(asked) == len(list(folder.iterdir())) == 6
+    assert len(asked) == len(list(folder.iterdir())) == 8
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"8" * 4000])

@@ -62,8 +62,8 @@ def cache_folder() -> Path | None:
 def keep_result(like: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Keep what a slow, pure function returns in the cache folder, for all sessions that ask it the same.
 
-    That is the same numbers, of the same code: that of the whole package, in the same version of JAX. A file that is
-    lost or damaged is made anew.
+    That is the same numbers, of the same code: that of the whole package with its data, in the same version of JAX. A
+    file that is lost or damaged is made anew.
 
     Args:
         like: anything in the structure of the result, which must be arrays alone.
@@ -75,7 +75,8 @@ def keep_result(like: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]
             folder, leaves = cache_folder(), jax.tree.leaves(arguments)
             if folder is None or not all(isinstance(leaf, jax.Array | np.ndarray | int | float) for leaf in leaves):
                 return function(*arguments)
-            asked = function.__qualname__, _code(), jax.tree.structure(arguments), jax.config.jax_enable_x64
+            forms = [(np.shape(leaf), str(np.asarray(leaf).dtype)) for leaf in leaves]
+            asked = function.__qualname__, _code(), jax.tree.structure(arguments), forms, jax.config.jax_enable_x64
             name = hashlib.sha256(f"{asked} {digest(arguments)}".encode()).hexdigest()
             path = folder / "results" / f"{name}.safetensors"
             with suppress(OSError, SafetensorError, KeyError):
@@ -104,8 +105,9 @@ def _save(arrays: dict[str, np.ndarray], path: Path) -> None:
 def _code() -> str:
     """What results depend on besides their arguments."""
     every = hashlib.sha256(jax.__version__.encode())
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        every.update(path.read_bytes())
+    for path in sorted(Path(__file__).parent.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            every.update(path.read_bytes())
     return every.hexdigest()
 
 
