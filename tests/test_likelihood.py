@@ -81,7 +81,7 @@ def test_distance_and_reddening_drawn_back_follow_their_conditional(model, milky
     star, theta = one(stars_of(simulate(model)), 0), jnp.array(theta)
     grid_mu, grid_reddening, log_p, _ = brute_force(model, milky_way, star, theta, mu, reddening)
     p = np.exp(log_p - log_p.max())
-    u = jax.random.uniform(jax.random.key(0), (4000, 4))
+    u = jax.random.uniform(jax.random.key(0), (4000, 2))
     sky = eqx.filter_jit(sightline)(milky_way, star.position)
     draw = jax.jit(jax.vmap(lambda u: likelihood.draw_distance_and_reddening(model, milky_way, star, sky, theta, u)))
     for draws, grid, marginal in zip(draw(u), (grid_mu, grid_reddening), (p.sum(axis=1), p.sum(axis=0)), strict=True):

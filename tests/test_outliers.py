@@ -65,7 +65,7 @@ def test_total_is_the_mixture_of_gaussians(model, every, sun):
             return jnp.sum(-0.5 * ((star.mag - expected) / err) ** 2 - jnp.log(err) - 0.5 * jnp.log(2 * jnp.pi))
 
         assert float(total(star, log_f)) == pytest.approx(float(reference), rel=1e-9)
-        chosen, log_prior, log_share = draw(star, log_f, jnp.asarray(0.5))
+        chosen, log_prior, log_share, _ = draw(star, log_f, jnp.asarray(0.5))
         assert 1 / np.asarray(chosen.whitener)[2, 2] > OUTLIER_WIDTH
         assert float(log_share) == pytest.approx(0, abs=1e-6)
         assert float(log_prior) == pytest.approx(every.log_prior[0, 3])

@@ -100,7 +100,7 @@ def test_two_bands_and_a_limit_are_enough(model, milky_way):
     grid_mu, grid_reddening, log_p, expected = brute_force(model, milky_way, star, theta, mu, reddening)
     assert log_marginal(model, milky_way, star, theta) == pytest.approx(expected, abs=0.02)
     sky = jax.jit(sightline)(milky_way, star.position)
-    p, u = np.exp(log_p - logsumexp(log_p)), jax.random.uniform(jax.random.key(0), (4000, 4))
+    p, u = np.exp(log_p - logsumexp(log_p)), jax.random.uniform(jax.random.key(0), (4000, 2))
     draw = jax.jit(jax.vmap(lambda u: likelihood.draw_distance_and_reddening(model, milky_way, star, sky, theta, u)))
     for draws, grid, marginal in zip(draw(u), (grid_mu, grid_reddening), (p.sum(1), p.sum(0)), strict=True):
         cumulative = np.cumsum(marginal) - 0.5 * marginal

@@ -39,7 +39,7 @@ def certify(
     Args:
         batch: what the sampler returned.
         posterior: equally weighted draws by name.
-        chi2: χ² of the photometry at the best draw.
+        chi2: χ² of the photometry at the best of some draws.
         not_found: of the star's upper limits the least probability, at the draw where it is highest; 1 without any.
         catalog: the stars, in the model's bands.
         problem: the model and the prior.

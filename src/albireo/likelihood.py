@@ -286,12 +286,11 @@ def photometric_quadratic(model: StellarModel, star: Star, theta: Float[Array, "
     w = one @ one
     safe_w = jnp.where(w > 0, w, 1.0)
     mean_r, mean_residual = one @ r / safe_w, one @ whiten(residual) / safe_w
-    r = r - mean_r * one
+    d, reddest = whiten(residual - mean_residual), r - mean_r * one
     # The ridge of one E known to ±10 mag keeps a star with one band, where E and μ are degenerate, finite.
-    reddening = r @ whiten(residual - mean_residual) / (r @ r + 0.01)
+    reddening = reddest @ d / (reddest @ reddest + 0.01)
     mu = mean_residual - reddening * mean_r
-    left = whiten(residual - mu - reddening * extinction)
-    r = r + mean_r * one
+    left = d - reddening * reddest
     return Quadratic(
         peak=jnp.sum(_log_normal(left, jnp.diagonal(star.whitener))) + log_norm,
         mu=mu,
@@ -419,7 +418,7 @@ class Proposed(NamedTuple):
 
 
 def propose_distance_and_reddening(
-    model: StellarModel, prior: Prior, star: Star, sky, theta: Float[Array, " label"], u: Float[Array, " 5"]
+    model: StellarModel, prior: Prior, star: Star, sky, theta: Float[Array, " label"], u: Float[Array, " 2"]
 ) -> Proposed:
     """One weighted draw of (μ, E) at fixed labels, for a fraction of the work that the integral takes.
 
@@ -428,17 +427,18 @@ def propose_distance_and_reddening(
     """
     quadratic = photometric_quadratic(model, star, theta)
     center, width = _mode_and_width(prior, star, sky, quadratic)
-    scales, shares = _SCALES.astype(width.dtype), np.log(_SHARES).astype(width.dtype)
-    step = jnp.where(u[0] < _SHARES[1], scales[1], scales[0]) * ndtri(u[1])
+    scales, shares = (jnp.asarray(a, width.dtype) for a in (_SCALES, np.log(_SHARES)))
+    k, within = choose(u[0], shares)
+    step = scales[k] * ndtri(within)
     log_proposal = logsumexp(shares - jnp.log(scales * width) - 0.5 * (step / scales) ** 2) - 0.5 * jnp.log(2 * jnp.pi)
     mu = center + width * step
     log_density, given = _log_integrand(prior, star, sky, quadratic, theta, mu)
-    reddening = _draw_reddening(quadratic, given, mu, u[2:])
+    reddening = _draw_reddening(quadratic, given, mu, u[1])
     return Proposed(mu, reddening, log_density, log_density - log_proposal)
 
 
 def draw_distance_and_reddening(
-    model: StellarModel, prior: Prior, star: Star, sky, theta: Float[Array, " label"], u: Float[Array, " 4"]
+    model: StellarModel, prior: Prior, star: Star, sky, theta: Float[Array, " label"], u: Float[Array, " 2"]
 ) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """One draw of (μ, E) from their posterior at fixed labels, made of uniform random numbers u.
 
@@ -450,16 +450,16 @@ def draw_distance_and_reddening(
     grid = center + width * jnp.linspace(-5.0, 5.0, NUM_GRID, dtype=width.dtype)
     log_f = jax.vmap(lambda mu: _log_integrand(prior, star, sky, quadratic, theta, mu)[0])(grid)
     mu = _draw_from_table(u[0], grid, log_f)
-    return mu, _draw_reddening(quadratic, _condition_on_mu(quadratic, prior, sky, mu), mu, u[1:])
+    return mu, _draw_reddening(quadratic, _condition_on_mu(quadratic, prior, sky, mu), mu, u[1])
 
 
 def _draw_reddening(
-    quadratic: Quadratic, given: _ReddeningGivenDistance, mu: Float[Array, ""], u: Float[Array, " 3"]
+    quadratic: Quadratic, given: _ReddeningGivenDistance, mu: Float[Array, ""], u: Float[Array, ""]
 ) -> Float[Array, ""]:
-    k = choose(u[0], given.log_weight)
+    k, within = choose(u, given.log_weight)
     if quadratic.limits is not None:
-        return quadratic.limits.draw(u[1:], mu, given.mean[k], given.std[k])
-    return truncated_normal_at(u[1], given.mean[k], given.std[k])
+        return quadratic.limits.draw(within, mu, given.mean[k], given.std[k])
+    return truncated_normal_at(within, given.mean[k], given.std[k])
 
 
 def _draw_from_table(u, grid, log_f):

@@ -60,17 +60,17 @@ def total(star: Star | Hypotheses, log_f: Callable[[Star], Float[Array, ""]]) ->
 
 def draw(
     star: Star | Hypotheses, log_f: Callable[[Star], Float[Array, ""]], u: Float[Array, ""]
-) -> tuple[Star, Float[Array, ""], Float[Array, ""]]:
+) -> tuple[Star, Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
     """The star under a hypothesis drawn ∝ p(h) f(star under h), log p(h), and the log probability of the choice.
 
-    The draw is made of a uniform random number u.
+    The draw is made of a uniform random number u, of which another one, the last, is left.
     """
     if isinstance(star, Star):
         nothing = jnp.zeros((), star.mag.dtype)
-        return star, nothing, nothing
+        return star, nothing, nothing, u
     log_share = jax.nn.log_softmax(star.log_prior + jax.vmap(log_f)(star.stars))
-    h = choose_one(u, log_share)
-    return jax.tree.map(lambda a: a[h], star.stars), star.log_prior[h], log_share[h]
+    h, u = choose_one(u, log_share)
+    return jax.tree.map(lambda a: a[h], star.stars), star.log_prior[h], log_share[h], u
 
 
 def check_fraction(outliers: float) -> None:

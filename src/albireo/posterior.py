@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 from albireo import flags
 from albireo.catalog import Catalog
 from albireo.certificate import certify
-from albireo.device import in_few_sizes, jit_over_stars, over_stars
+from albireo.device import in_few_sizes, in_parts, jit_over_stars, over_stars
 from albireo.errors import UserError
 from albireo.groups import as_arviz, by_measurement, catalog_of, data_groups, dataset, draws_of, star_index
 from albireo.likelihood import (
@@ -63,12 +63,11 @@ class Posterior:
         model = problem.model
         probability = _outlier_probability(batch, catalog, problem, metadata)
         stars = Star.from_catalog(_with_outliers(catalog, probability), scatter=problem.model.scatter)
-        derived = in_few_sizes(partial(_derive, problem), stars, batch.draws)
         variables = dict(zip(model.labels, np.moveaxis(batch.draws.theta, -1, 0), strict=True)) | {
             "distance_modulus": batch.draws.mu,
             "reddening": batch.draws.reddening,
             "distance": 10 * 10 ** (batch.draws.mu / 5),
-            "extinction": derived["extinction"],
+            "extinction": in_few_sizes(partial(_extinction, model), batch.draws),
         }
         dims = ("star", "chain", "draw")
         drawn = dataset(variables, dims, catalog).transpose("chain", "draw", "star")
@@ -77,8 +76,10 @@ class Posterior:
             weighted = dataset(variables | {"log_weight": batch.log_weight}, dims, catalog)
             groups["weighted_posterior"] = weighted.transpose("chain", "draw", "star")
             groups["posterior"] = resample(drawn, batch.log_weight, metadata["seed"], catalog.row)
-        chi2, unlikely = (_least(derived[name], batch.log_weight) for name in ("chi2", "unlikely"))
-        stats = certify(batch, groups["posterior"], chi2, np.exp(-unlikely), catalog, problem)
+        step = max(batch.draws.mu[0].size // _NUM_OF_BEST, 1)
+        some = draws_of(groups["posterior"].isel(draw=slice(None, None, step)), model.labels)
+        best = in_few_sizes(partial(_best, model), stars, some)
+        stats = certify(batch, groups["posterior"], *best, catalog, problem)
         if probability is not None:
             stats |= _name_outliers(probability, catalog)
             stats["flags"] = stats["flags"] | np.where(stats["outlier"] != "", int(flags.Flag.OUTLIER), 0)
@@ -266,8 +267,8 @@ class Posterior:
         table = QTable({"star": np.asarray(self.tree["posterior"]["star"])})
         group = self.sampled()
         weight = np.exp(flat(group["log_weight"])) if "log_weight" in group else None
-        for name in self.variables:
-            columns = summarise(flat(group[name]), weight)
+        statistics = in_parts(_summarise_each, {name: flat(group[name]) for name in self.variables}, weight)
+        for name, columns in statistics.items():
             unit = group[name].attrs.get("units", "")
             for statistic, values in columns.items():
                 # No common file format has a unit "dex".
@@ -381,6 +382,7 @@ def _is_zarr(path: str | Path) -> bool:
     return True
 
 
+_NUM_OF_BEST = 128  # draws of a star the best of which tells how well it is explained
 _NUM_JUDGED = 64  # draws of a star by which its outliers are judged
 
 
@@ -393,12 +395,7 @@ def _outlier_probability(
         return None
     num = len(catalog)
     weight = np.ones((num, batch.draws.mu[0].size)) if batch.log_weight is None else np.exp(batch.log_weight)
-    index = np.stack(
-        [
-            systematic(np.random.default_rng(row), np.nan_to_num(w.ravel()) + 1e-12, _NUM_JUDGED)
-            for w, row in zip(weight, catalog.row, strict=True)
-        ]
-    )
+    index = systematic(np.zeros(num), np.nan_to_num(weight.reshape(num, -1)), _NUM_JUDGED)
     flat_draws = (np.asarray(a).reshape(num, -1, *np.shape(a)[3:]) for a in batch.draws)
     judged = [np.take_along_axis(a, index.reshape(*index.shape, *[1] * (a.ndim - 2)), axis=1) for a in flat_draws]
     every = jax.tree.map(jnp.asarray, hypotheses(catalog, problem.model.scatter, fraction))
@@ -420,26 +417,22 @@ def _name_outliers(probability: Float[np.ndarray, "star band"], catalog: Catalog
 
 
 @jit_over_stars
-def _derive(problem: Problem, stars: Star, draws: Draws) -> dict[str, Array]:
-    """At every draw extinction in the reference band, χ² of the magnitudes, and −log Φ of the unlikeliest limit."""
+def _extinction(model: StellarModel, draws: Draws) -> Float[Array, "star chain draw"]:
+    """In the reference band [mag]."""
+    return over_stars(lambda draws: draws.reddening * model.extinction_vector(draws.theta)[..., 0], draws)
+
+
+@jit_over_stars
+def _best(model: StellarModel, stars: Star, draws: Draws) -> tuple[Float[Array, " star"], Float[Array, " star"]]:
+    """The least χ² of each star's magnitudes among its draws, and the probability of its unlikeliest limit at best."""
 
     def one(args):
         star, draws = args
-        extinction = draws.reddening * problem.model.extinction_vector(draws.theta)[..., 0]
-        score, _ = jax.vmap(jax.vmap(lambda *draw: scores(problem.model, star, *draw)))(*draws)
-        derived = {"extinction": extinction, "chi2": jnp.sum(score**2, axis=-1)}
-        not_found = jax.vmap(jax.vmap(lambda *draw: log_likelihood_limits(problem.model, star, *draw)))(*draws)
-        return derived | {"unlikely": -jnp.min(not_found, axis=-1)}
+        score, _ = jax.vmap(jax.vmap(lambda *draw: scores(model, star, *draw)))(*draws)
+        log_not_found = jax.vmap(jax.vmap(lambda *draw: log_likelihood_limits(model, star, *draw)))(*draws)
+        return jnp.min(jnp.sum(score**2, axis=-1)), jnp.exp(jnp.max(jnp.min(log_not_found, axis=-1)))
 
     return over_stars(one, (stars, draws))
-
-
-def _least(values: Float[np.ndarray, "star chain draw"], log_weight: Float[np.ndarray, "star chain draw"] | None):
-    """The best draw's χ² or the like, among those that weigh more than a thousandth of the average."""
-    if log_weight is not None:
-        values = np.where(log_weight > -np.log(1000 * log_weight[0].size), values, np.inf)
-    least = values.min(axis=(1, 2))
-    return np.where(np.isfinite(least), least, np.nan)
 
 
 @eqx.filter_jit
@@ -457,6 +450,10 @@ def _predict(model, draws: Draws):
     spread = None if model.spread is None else model.spread.directions(model.standardise(draws.theta))
     mag = model.magnitudes(draws.theta, draws.mu, draws.reddening)
     return mag, parallax_from_distance_modulus(draws.mu), spread
+
+
+def _summarise_each(variables, weight):
+    return {name: summarise(values, weight) for name, values in variables.items()}
 
 
 def _unit(unit: str):

@@ -13,7 +13,12 @@ def uniform(key: PRNGKeyArray, shape: tuple[int, ...], dtype) -> Float[Array, "*
     return jax.random.uniform(key, shape, dtype, minval=_LEAST, maxval=1 - _LEAST)
 
 
-def choose(u: Float[Array, ""], log_weight: Float[Array, " choice"]) -> Int[Array, ""]:
-    """An index drawn in proportion to weights, of a uniform u."""
-    cumulative = jnp.cumsum(jax.nn.softmax(log_weight))
-    return jnp.sum(u * cumulative[-1] > cumulative[:-1])
+def choose(u: Float[Array, ""], log_weight: Float[Array, " choice"]) -> tuple[Int[Array, ""], Float[Array, ""]]:
+    """An index drawn in proportion to weights, of a uniform u, and another uniform number: where u lies within it."""
+    weight = jax.nn.softmax(log_weight)
+    cumulative = jnp.cumsum(weight)
+    u, ends = u * cumulative[-1], cumulative[:-1]
+    beyond = u > ends
+    index = jnp.sum(beyond)
+    within = (u - jnp.max(jnp.where(beyond, ends, 0), initial=0)) / weight[index]
+    return index, jnp.clip(within, _LEAST, 1 - _LEAST)

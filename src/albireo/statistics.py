@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from albireo.device import in_parts
 
 _PERCENTILES = {"p16": 0.16, "p50": 0.50, "p84": 0.84}
+_GOLDEN = (np.sqrt(5) - 1) / 2
 
 
 def resample(
@@ -17,8 +18,8 @@ def resample(
 
     def pick(values, log_weight, row):
         weight = np.nan_to_num(np.exp(log_weight.reshape(len(row), -1).astype(float)))
-        each = zip(weight, row, strict=True)
-        index = np.stack([systematic(np.random.default_rng([seed, r]), w, w.size) for w, r in each])
+        # Multiples of irrational numbers fill the interval evenly, star after star.
+        index = systematic((row * _GOLDEN + seed * np.sqrt(2)) % 1, weight, weight.shape[1])
         return {
             name: np.take_along_axis(value.reshape(index.shape), index, axis=1).reshape(value.shape)
             for name, value in values.items()
@@ -32,11 +33,23 @@ def resample(
     return xr.Dataset(picked, coords=drawn.coords).transpose("chain", "draw", "star")
 
 
-def systematic(rng: np.random.Generator, weight: Float[np.ndarray, " draw"], num: int) -> Int[np.ndarray, " resampled"]:
-    """Indices of an equally weighted sample, by systematic resampling, in random order."""
-    cumulative = np.cumsum(weight)
-    u = (np.arange(num) + rng.random()) / num
-    return rng.permutation(np.minimum(np.searchsorted(cumulative, u * cumulative[-1]), weight.size - 1))
+def systematic(
+    u: Float[np.ndarray, " star"], weight: Float[np.ndarray, "star draw"], num: int
+) -> Int[np.ndarray, "star resampled"]:
+    """Indices of equally weighted samples by systematic resampling, out of order.
+
+    Args:
+        u: where in its first interval each star's first point lies, from 0 up to but without 1.
+        weight: of the draws; a star that has none at all gets the last draw alone.
+        num: how many indices.
+    """
+    cumulative = np.cumsum(weight, axis=1)
+    total = np.where(cumulative[:, -1:] > 0, cumulative[:, -1:], 1)
+    num_below = np.minimum(np.ceil(cumulative * (num / total) - u[:, None]), num).astype(int)
+    num_below[:, -1] = num
+    draws = np.broadcast_to(np.arange(weight.shape[1]), weight.shape)
+    index = np.repeat(draws, np.diff(num_below, axis=1, prepend=0).ravel()).reshape(-1, num)
+    return index[:, np.random.default_rng(0).permutation(num)]
 
 
 def flat(variable: xr.DataArray) -> Float[np.ndarray, "star draw"]:
@@ -50,15 +63,24 @@ def summarise(values: Float[np.ndarray, "star draw"], weight: Float[np.ndarray, 
     if weight is None:
         weight = np.ones_like(values)
     weight = weight / np.sum(weight, axis=1, keepdims=True)
-    mean = np.sum(weight * values, axis=1)
-    std = np.sqrt(np.sum(weight * (values - mean[:, None]) ** 2, axis=1))
+    mean = np.einsum("ij,ij->i", weight, values)
+    std = np.sqrt(np.einsum("ij,ij->i", weight, (values - mean[:, None]) ** 2))
     order = np.argsort(values, axis=1)
     values, weight = np.take_along_axis(values, order, axis=1), np.take_along_axis(weight, order, axis=1)
     cumulative = np.cumsum(weight, axis=1) - 0.5 * weight
-    shares = list(_PERCENTILES.values())
-    percentiles = np.array([np.interp(shares, c, v) for c, v in zip(cumulative, values, strict=True)])
-    percentiles = percentiles.reshape(len(values), len(shares))  # of no star, too
-    return {"mean": mean, "std": std} | dict(zip(_PERCENTILES, percentiles.T, strict=True))
+    percentiles = {name: _interpolate(share, cumulative, values) for name, share in _PERCENTILES.items()}
+    return {"mean": mean, "std": std} | percentiles
+
+
+def _interpolate(
+    at: float, x: Float[np.ndarray, "star draw"], y: Float[np.ndarray, "star draw"]
+) -> Float[np.ndarray, " star"]:
+    """y where each row's x, which ascends, is this; at the ends beyond them."""
+    above = np.clip(np.sum(x < at, axis=1, keepdims=True), 1, max(x.shape[1] - 1, 1)) - [1, 0]
+    (x0, x1), (y0, y1) = np.take_along_axis(x, above, axis=1).T, np.take_along_axis(y, above, axis=1).T
+    with np.errstate(all="ignore"):
+        t = np.clip((at - x0) / (x1 - x0), 0, 1)
+    return np.where(x1 > x0, y0 + t * (y1 - y0), y1)
 
 
 def robust_width(values: Float[np.ndarray, " star"]) -> float:

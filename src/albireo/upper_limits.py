@@ -53,16 +53,17 @@ class Limits(NamedTuple):
         return logsumexp(log_p + _LOG_WEIGHTS.astype(std.dtype))
 
     def draw(
-        self, u: Float[Array, " 2"], mu: Float[Array, ""], mean: Float[Array, ""], std: Float[Array, ""]
+        self, u: Float[Array, ""], mu: Float[Array, ""], mean: Float[Array, ""], std: Float[Array, ""]
     ) -> Float[Array, ""]:
-        """A draw of E, of uniform u, from that Gaussian times the probability, linear between the places of a table."""
+        """A draw of E, of a uniform u, from that Gaussian times the probability, linear between places of a table."""
         table = jnp.asarray(_TABLE, std.dtype)
         log_p = jax.vmap(lambda t: self._log_prob_along(mu, mean, std, t))(table) - 0.5 * table**2
         # Linear interpolation is a mixture of triangles about the places.
         step = table[1] - table[0]
-        side = 2 * u[1] - 1
+        k, within = choose(u, log_p)
+        side = 2 * within - 1
         triangle = jnp.sign(side) * (1 - jnp.sqrt(1 - jnp.abs(side)))
-        t = table[choose(u[0], log_p)] + step * triangle
+        t = table[k] + step * triangle
         return truncated_normal_at(ndtr(-t), mean, std)
 
     def _log_prob_along(self, mu, mean, std, t):

@@ -55,13 +55,14 @@ class Problem(eqx.Module):
 
         The mean weight at x is the target there, per unit of standardised labels.
         """
-        return jax.vmap(lambda x, u: self._propose(star, sky, x, u))(x, uniform(key, (len(x), 6), x.dtype))
+        return jax.vmap(lambda x, u: self._propose(star, sky, x, u))(x, uniform(key, (len(x), 2), x.dtype))
 
-    def _propose(self, star: Star | Hypotheses, sky: Any, x: Float[Array, " label"], u: Float[Array, " 6"]):
-        star, log_prior, log_chosen = outliers.draw(
+    def _propose(self, star: Star | Hypotheses, sky: Any, x: Float[Array, " label"], u: Float[Array, " 2"]):
+        star, log_prior, log_chosen, rest = outliers.draw(
             star, lambda star: self._log_marginal(star, sky, x, roughly=True), u[0]
         )
-        drawn = likelihood.propose_distance_and_reddening(self.model, self.prior, star, sky, self.labels(x), u[1:])
+        u = u.at[0].set(rest)
+        drawn = likelihood.propose_distance_and_reddening(self.model, self.prior, star, sky, self.labels(x), u)
         shift = self._log_jacobian + log_prior
         return drawn._replace(log_density=drawn.log_density + shift, log_weight=drawn.log_weight + shift - log_chosen)
 
@@ -69,10 +70,11 @@ class Problem(eqx.Module):
         """Draw the distance modulus and reddening that belong to draws of the labels."""
 
         def one(x, u):
-            chosen, _, _ = outliers.draw(star, lambda star: self._log_marginal(star, sky, x), u[0])
-            return likelihood.draw_distance_and_reddening(self.model, self.prior, chosen, sky, self.labels(x), u[1:])
+            chosen, _, _, rest = outliers.draw(star, lambda star: self._log_marginal(star, sky, x), u[0])
+            u = u.at[0].set(rest)
+            return likelihood.draw_distance_and_reddening(self.model, self.prior, chosen, sky, self.labels(x), u)
 
-        mu, reddening = jax.vmap(one)(x, uniform(key, (len(x), 5), x.dtype))
+        mu, reddening = jax.vmap(one)(x, uniform(key, (len(x), 2), x.dtype))
         return Draws(self.labels(x), mu, reddening)
 
     def _log_marginal(

@@ -55,7 +55,7 @@ def _choose(other: Batch, star: int, num_chains: int, num_draws: int, seed) -> I
     rng = np.random.default_rng(seed)
     if other.log_weight is not None:
         weight = np.exp(np.asarray(other.log_weight[star], float).ravel())
-        return systematic(rng, weight, num_chains * num_draws).reshape(num_chains, num_draws)
+        return systematic(rng.random(1), weight[None], num_chains * num_draws).reshape(num_chains, num_draws)
     if chains == num_chains:
         kept = np.linspace(0, draws - 1, num_draws).round().astype(int)
         return np.arange(chains)[:, None] * draws + kept

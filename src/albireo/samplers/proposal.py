@@ -33,7 +33,7 @@ from albireo.upper_limits import Limits
 
 NUM_LOOK = 1 << 14
 _FROM_PRIOR = 0.25  # share of its points
-NUM_LOOKED = 1024
+NUM_LOOKED = 512
 _MIN_LOOKED = 64.0  # effective number of points that the tempered score has to leave
 NUM_ADAPT = 512
 NUM_REFIT = 4096
