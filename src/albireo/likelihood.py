@@ -276,10 +276,24 @@ def _whitening(model: StellarModel, star: Star, theta: Float[Array, " label"]):
     return whiten, log_norm
 
 
-def photometric_quadratic(model: StellarModel, star: Star, theta: Float[Array, " label"]) -> Quadratic:
-    """Expand the photometric log-likelihood about its best (μ, E) at these labels."""
+class Photometry(NamedTuple):
+    """What the model says of given labels: absolute magnitudes [mag], and extinction per unit of reddening."""
+
+    absolute_mag: Float[Array, "*batch band"]
+    extinction: Float[Array, "*batch band"]
+
+    @classmethod
+    def of(cls, model: StellarModel, theta: Float[Array, "*batch label"]) -> "Photometry":
+        """Of stars of these labels."""
+        return cls(model.absolute_magnitudes(theta), model.extinction_vector(theta))
+
+
+def photometric_quadratic(
+    model: StellarModel, star: Star, theta: Float[Array, " label"], photometry: Photometry | None = None
+) -> Quadratic:
+    """Expand the photometric log-likelihood about its best (μ, E) at these labels, whose photometry may be known."""
     whiten, log_norm = _whitening(model, star, theta)
-    extinction, absolute_mag = model.extinction_vector(theta), model.absolute_magnitudes(theta)
+    absolute_mag, extinction = Photometry.of(model, theta) if photometry is None else photometry
     residual = star.mag - absolute_mag
     # In units of the errors: one magnitude of distance modulus, one of reddening, and what is to be explained.
     one, r = whiten(jnp.ones_like(residual)), whiten(extinction)
@@ -386,14 +400,15 @@ def log_marginal(
     sky,
     theta: Float[Array, " label"],
     *,
+    photometry: Photometry | None = None,
     roughly: bool = False,
 ) -> Float[Array, ""]:
     """log ∫∫ p(m, ϖ | θ, μ, E) p(θ, μ, E | sky) dμ dE of one star: the samplers' target.
 
-    Roughly, the integral over μ is Laplace's approximation.
+    Roughly, the integral over μ is Laplace's approximation. The photometry at θ may be known already.
     """
     num_nodes, num_newton = (1, NUM_NEWTON_ROUGHLY) if roughly else (NUM_NODES, NUM_NEWTON)
-    quadratic = photometric_quadratic(model, star, theta)
+    quadratic = photometric_quadratic(model, star, theta, photometry)
     mu, width = _mode_and_width(prior, star, sky, quadratic, num_newton)
     node, weight = (a.astype(width.dtype) for a in np.polynomial.hermite_e.hermegauss(num_nodes))
     # One node after another, for the same reason as in `_condition_on_mu`.
@@ -426,7 +441,7 @@ def propose_distance_and_reddening(
     point a key.
     """
     quadratic = photometric_quadratic(model, star, theta)
-    center, width = _mode_and_width(prior, star, sky, quadratic)
+    center, width = _mode_and_width(prior, star, sky, quadratic, NUM_NEWTON_ROUGHLY)
     scales, shares = (jnp.asarray(a, width.dtype) for a in (_SCALES, np.log(_SHARES)))
     k, within = choose(u[0], shares)
     step = scales[k] * ndtri(within)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from albireo import likelihood, outliers
 from albireo.device import jit_over_stars, over_stars
 from albireo.errors import UserError
-from albireo.likelihood import Star
+from albireo.likelihood import Photometry, Star
 from albireo.model import StellarModel
 from albireo.outliers import Hypotheses
 from albireo.priors.base import Prior, sightline
@@ -44,9 +44,14 @@ class Problem(eqx.Module):
         """log ∫∫ p(m, ϖ, θ, μ, E) dμ dE per unit of standardised labels: its integral over x is the evidence."""
         return outliers.total(star, lambda star: self._log_marginal(star, sky, x))
 
-    def log_target_roughly(self, star: Star | Hypotheses, sky: Any, x: Float[Array, " label"]) -> Float[Array, ""]:
-        """`log_target` by Laplace's approximation in the distance modulus: what proposals are fitted to."""
-        return outliers.total(star, lambda star: self._log_marginal(star, sky, x, roughly=True))
+    def log_target_roughly(
+        self, star: Star | Hypotheses, sky: Any, x: Float[Array, " label"], photometry: Photometry | None = None
+    ) -> Float[Array, ""]:
+        """`log_target` by Laplace's approximation in the distance modulus: what proposals are fitted to.
+
+        The photometry at x may be known already.
+        """
+        return outliers.total(star, lambda star: self._log_marginal(star, sky, x, photometry, roughly=True))
 
     def propose(
         self, star: Star | Hypotheses, sky: Any, x: Float[Array, "draw label"], key: PRNGKeyArray
@@ -78,11 +83,16 @@ class Problem(eqx.Module):
         return Draws(self.labels(x), mu, reddening)
 
     def _log_marginal(
-        self, star: Star, sky: Any, x: Float[Array, " label"], *, roughly: bool = False
+        self,
+        star: Star,
+        sky: Any,
+        x: Float[Array, " label"],
+        photometry: Photometry | None = None,
+        *,
+        roughly: bool = False,
     ) -> Float[Array, ""]:
-        labels = self.labels(x)
-        log_marginal = likelihood.log_marginal(self.model, self.prior, star, sky, labels, roughly=roughly)
-        return log_marginal + self._log_jacobian
+        at = self.model, self.prior, star, sky, self.labels(x)
+        return likelihood.log_marginal(*at, photometry=photometry, roughly=roughly) + self._log_jacobian
 
     @property
     def _log_jacobian(self) -> Float[Array, ""]:

@@ -23,7 +23,7 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from albireo.device import jit_over_stars, over_stars
-from albireo.likelihood import Star, parallax_from_distance_modulus
+from albireo.likelihood import Photometry, Star, parallax_from_distance_modulus
 from albireo.model.mixture import GaussianMixture, fit_weighted, whiten
 from albireo.outliers import Hypotheses
 from albireo.priors.base import log_prob_without_reddening, sightline
@@ -33,13 +33,14 @@ from albireo.upper_limits import Limits
 
 NUM_LOOK = 1 << 14
 _FROM_PRIOR = 0.25  # share of its points
+_NUM_ROWS = 16  # of the table in which its points are counted; a divisor of their number
 NUM_LOOKED = 512
 _MIN_LOOKED = 64.0  # effective number of points that the tempered score has to leave
 NUM_ADAPT = 512
 NUM_REFIT = 4096
 MAX_STAGES = 4
 NUM_COMPONENTS = 8
-NUM_EM = 6
+NUM_EM = 4
 _REFERENCE_MU = 10.0
 _MU = np.linspace(-5.0, 20.0, 101, dtype=np.float32)  # 1 pc to 100 kpc [mag]
 _LEAST = -1e4
@@ -179,11 +180,21 @@ def temper(log_weight: Float[Array, " point"], min_ess: float) -> Float[Array, "
     return jax.nn.log_softmax(log_weight / temperature(log_weight, min_ess))
 
 
-def systematic(key: PRNGKeyArray, log_weight: Float[Array, " point"], num: int) -> Array:
-    """Indices of an equally weighted sample (systematic resampling)."""
-    cumulative = jax.lax.associative_scan(jnp.add, jax.nn.softmax(log_weight))
-    u = (jnp.arange(num) + jax.random.uniform(key, dtype=cumulative.dtype)) / num
-    return jnp.clip(jnp.searchsorted(cumulative, u * cumulative[-1]), 0, log_weight.size - 1)
+def systematic(
+    key: PRNGKeyArray, weight: Float[Array, " point"], num: int
+) -> tuple[Int[Array, " chosen"], Float[Array, ""]]:
+    """Indices of an equally weighted sample (systematic resampling), and the logarithm of all weights together.
+
+    The points are counted column by column of a table: it is quicker to add up its rows than all points in a row.
+    """
+    rows = weight.reshape(_NUM_ROWS, -1)
+    within = jax.lax.associative_scan(jnp.add, rows)
+    ends = jax.lax.associative_scan(jnp.add, within[-1])
+    u = (jnp.arange(num) + jax.random.uniform(key, dtype=ends.dtype)) / num * ends[-1]
+    column = jnp.clip(jnp.searchsorted(ends, u), 0, ends.size - 1)
+    rest = u - jnp.where(column > 0, ends[column - 1], 0)
+    row = jnp.clip(jnp.sum(within[:, column] < rest, axis=0), 0, _NUM_ROWS - 1)
+    return row * ends.size + column, jnp.log(ends[-1])
 
 
 def fit_mixture(
@@ -246,16 +257,17 @@ def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any
     key_look, key_fit, key_stages = jax.random.split(key, 3)
     key_stages = jax.random.split(key_stages, MAX_STAGES)
     score = look.score(problem, star, sky)
-    some = score[::4].at[0].set(jnp.max(score))  # with the best, enough to find the temperature by
-    log_share = jax.nn.log_softmax(score / temperature(some, _MIN_LOOKED * some.size / score.size))
-    chosen = systematic(key_look, log_share, NUM_LOOKED)
-    seen = look.x[chosen]
+    best = jnp.max(score)
+    some = score[::8].at[0].set(best)  # with the best, enough to find the temperature by
+    log_weight = (score - best) / temperature(some, _MIN_LOOKED * some.size / score.size)
+    chosen, log_total = systematic(key_look, jnp.exp(log_weight), NUM_LOOKED)
+    seen, seen_as = look.x[chosen], Photometry(look.magnitude[:, chosen].T, look.extinction[:, chosen].T)
     log_target = jax.vmap(lambda x: problem.log_target_roughly(star, sky, x))
-    log_target_seen = log_target(seen)
-    log_density_seen = look.log_density[chosen] + log_share[chosen] + np.log(len(look.x))
+    log_target_seen = jax.vmap(lambda x, as_: problem.log_target_roughly(star, sky, x, as_))(seen, seen_as)
+    log_density_seen = look.log_density[chosen] + log_weight[chosen] - log_total + np.log(len(look.x))
     first, efficiency = _fit_weighted(key_fit, seen, log_target_seen - log_density_seen)
     # A point of large share is among them several times, and says no more than once.
-    efficiency = efficiency * (1 + jnp.sum(chosen[1:] > chosen[:-1])) / NUM_LOOKED
+    efficiency = efficiency * (1 + jnp.sum(chosen[1:] != chosen[:-1])) / NUM_LOOKED
 
     def stage(state):
         num, mixture, _ = state
