@@ -1,9 +1,13 @@
 """What is kept between sessions and between calls is what would be computed."""
 
+from types import SimpleNamespace
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from albireo import cache
 from albireo.cache import keep_result, make_room_for_programs, remember_last
@@ -54,16 +58,29 @@ def test_a_result_is_kept_for_the_same_numbers_of_the_same_code_alone(folder, as
     ]:
         kept(*arguments)
     assert len(asked) == 7
-    monkeypatch.setattr(cache, "_code", lambda: "other code")
+    with jax.default_prng_impl("rbg"):
+        kept(scale, (1.0, 2.0), 0)
+    monkeypatch.setattr(cache, "_CODE", "other code")
     kept(scale, (1.0, 2.0), 0)
-    assert len(asked) == len(list(folder.iterdir())) == 8
+    assert len(asked) == len(list(folder.iterdir())) == 9
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b"8" * 4000])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: b"",
+        lambda whole: b"{}",
+        lambda whole: whole[:-8],
+        lambda whole: whole[:-40] + bytes([whole[-40] ^ 1]) + whole[-39:],
+        lambda whole: whole[:-80] + bytes(80),
+        lambda whole: save({str(i): np.ones(3, np.float32) for i in range(4)}),
+    ],
+    ids=["empty", "another format", "cut", "a flipped bit", "zeros", "other numbers"],
+)
 def test_a_damaged_result_is_made_anew(folder, asked, kept, damage):
     whole = kept(jnp.ones(12), (1.0, 2.0), 0)
     (path,) = folder.iterdir()
-    path.write_bytes(damage)
+    path.write_bytes(damage(path.read_bytes()))
     again = kept(jnp.ones(12), (1.0, 2.0), 0)
     np.testing.assert_array_equal(again.mean, whole.mean)
     kept(jnp.ones(12), (1.0, 2.0), 0)
@@ -79,30 +96,63 @@ def test_a_folder_that_cannot_be_written_to_is_done_without(asked, kept, monkeyp
     assert asked == [0, 0]
 
 
-def test_nothing_is_kept_that_is_asked_of_what_has_no_numbers(folder, asked, kept):
-    class Scale:
-        def __mul__(self, other):
-            return 2 * other
+class Scale:
+    """A number that JAX does not know."""
 
-    kept(Scale(), (1.0, 2.0), 0)
+    def __mul__(self, other):
+        return 2 * other
+
+
+class Module(eqx.Module):
+    """A number in an object whose code is not the package's."""
+
+    value: jax.Array
+
+    def __mul__(self, other):
+        return self.value * other
+
+
+@pytest.mark.parametrize("scale", [Scale(), Module(jnp.asarray(2.0))])
+def test_nothing_is_kept_that_is_asked_of_what_else_could_change(folder, asked, kept, scale):
+    kept(scale, (1.0, 2.0), 0)
     assert asked == [0]
     assert not folder.exists()
 
 
-def test_another_line_of_code_is_other_code(monkeypatch, tmp_path):
-    def code():
-        cache._code.cache_clear()
-        return cache._code()
+def test_nothing_is_kept_within_a_transformation(folder):
+    @keep_result((0.0, 0.0))
+    def twice(x):
+        return 2 * jnp.asarray(x), jnp.asarray(x)
 
-    ours = code()
-    (tmp_path / "priors").mkdir()
-    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cache.py"))
-    (tmp_path / "priors" / "stars.py").write_text("_NUM_EM = 12")
+    np.testing.assert_array_equal(jax.vmap(twice)(jnp.arange(3.0))[0], [0, 2, 4])
+    assert jax.grad(lambda x: twice(x)[0])(3.0) == 2
+    key = jax.random.key(0)
+    assert keep_result((0.0,))(lambda key: (jax.random.uniform(key),))(key)[0] == jax.random.uniform(key)
+    assert not folder.exists()
+    for _ in range(2):
+        assert [a.shape for a in twice(3.0)] == [(), ()]
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_another_line_of_code_or_name_of_a_file_is_other_code(tmp_path):
+    def code():
+        return cache._hash_of_code(tmp_path)
+
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "stars.py").write_text("_NUM_EM = 12")
     before = code()
-    (tmp_path / "priors" / "stars.py").write_text("_NUM_EM = 13")
-    assert len({ours, before, code()}) == 3
-    monkeypatch.undo()
-    assert code() == ours
+    (tmp_path / "__pycache__" / "stars.cpython-312.pyc.140234").write_text("being written")
+    assert code() == before
+    (tmp_path / "stars.py").write_text("_NUM_EM = 13")
+    after = code()
+    (tmp_path / "stars.py").rename(tmp_path / "start.py")
+    assert len({before, after, code()}) == 3
+
+
+def test_a_cache_elsewhere_than_on_this_machine_holds_no_results(monkeypatch):
+    settings = SimpleNamespace(jax_enable_compilation_cache=True, jax_compilation_cache_dir="gs://bucket/folder")
+    monkeypatch.setattr(cache.jax, "config", settings)
+    assert cache.cache_folder() is None
 
 
 class Opaque:

@@ -4,19 +4,19 @@ And results kept between sessions or between calls, where the next is like to as
 """
 
 import hashlib
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cache, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from platformdirs import user_cache_dir
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save, save_file
 
 from albireo.fingerprint import digest
 
@@ -53,17 +53,19 @@ def make_room_for_programs() -> None:
 
 
 def cache_folder() -> Path | None:
-    """Where compiled code and results are kept; None if they are not."""
-    if not jax.config.jax_enable_compilation_cache:
+    """Where compiled code and results are kept; None if they are not, or not in a folder of this machine."""
+    set_by_user = jax.config.jax_compilation_cache_dir or ""
+    if not jax.config.jax_enable_compilation_cache or "://" in set_by_user:
         return None
-    return Path(jax.config.jax_compilation_cache_dir or Path(user_cache_dir("albireo", appauthor=False)) / "jax")
+    return Path(set_by_user or Path(user_cache_dir("albireo", appauthor=False)) / "jax")
 
 
 def keep_result(like: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Keep what a slow, pure function returns in the cache folder, for all sessions that ask it the same.
 
-    That is the same numbers, of the same code: that of the whole package with its data, in the same version of JAX. A
-    file that is lost or damaged is made anew.
+    That is the same numbers, of the same code: that of the whole package with its data, in the same version of JAX. So
+    nothing is kept that is asked of objects of another package, nor inside `jax.jit`. A file that is lost or damaged is
+    made anew.
 
     Args:
         like: anything in the structure of the result, which must be arrays alone.
@@ -72,19 +74,22 @@ def keep_result(like: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     def keep(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def keeping(*arguments: Any) -> Any:
-            folder, leaves = cache_folder(), jax.tree.leaves(arguments)
-            if folder is None or not all(isinstance(leaf, jax.Array | np.ndarray | int | float) for leaf in leaves):
+            folder, (leaves, structure) = cache_folder(), jax.tree.flatten(arguments)
+            known = all(map(_is_number, leaves)) and all(map(_is_ours, _types(structure)))
+            if folder is None or _CODE is None or not known:
                 return function(*arguments)
             forms = [(np.shape(leaf), str(np.asarray(leaf).dtype)) for leaf in leaves]
-            asked = function.__qualname__, _code(), jax.tree.structure(arguments), forms, jax.config.jax_enable_x64
+            settings = [getattr(jax.config, name) for name in _SETTINGS]
+            asked = function.__qualname__, _CODE, structure, forms, settings
             name = hashlib.sha256(f"{asked} {digest(arguments)}".encode()).hexdigest()
             path = folder / "results" / f"{name}.safetensors"
             with suppress(OSError, SafetensorError, KeyError):
                 arrays = load_file(path)
-                structure = jax.tree.structure(like)
-                return jax.tree.unflatten(structure, [jnp.asarray(arrays[str(i)]) for i in range(structure.num_leaves)])
+                if np.array_equal(arrays.pop(_CHECK), _checksum(arrays)):
+                    leaves = [jnp.asarray(arrays[str(i)]) for i in range(len(arrays))]
+                    return jax.tree.unflatten(jax.tree.structure(like), leaves)
             result = function(*arguments)
-            _save({str(i): np.ascontiguousarray(leaf) for i, leaf in enumerate(jax.tree.leaves(result))}, path)
+            _save({str(i): np.asarray(leaf, order="C") for i, leaf in enumerate(jax.tree.leaves(result))}, path)
             return result
 
         return keeping
@@ -92,23 +97,60 @@ def keep_result(like: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     return keep
 
 
+# Of JAX: what else numbers depend on.
+_SETTINGS = ("jax_enable_x64", "jax_default_prng_impl", "jax_threefry_partitionable")
+_CHECK = "sha256"
+
+
+def _is_number(leaf: Any) -> bool:
+    """Whether a leaf is numbers that are known: a Python number, or an array of some, but not one that is traced."""
+    if isinstance(leaf, jax.Array | np.ndarray):
+        return not isinstance(leaf, jax.core.Tracer) and getattr(leaf.dtype, "kind", "") in tuple("biuf")
+    return isinstance(leaf, int | float)
+
+
+def _types(structure: Any) -> Iterator[type]:
+    """Of all nodes of a tree."""
+    if (node := structure.node_data()) is not None:
+        yield node[0]
+    for child in structure.children():
+        yield from _types(child)
+
+
+def _is_ours(kind: type) -> bool:
+    """Whether it is Python's or of this package, whose code is known."""
+    return kind.__module__.split(".")[0] in ("builtins", __name__.split(".")[0])
+
+
+def _checksum(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    return np.frombuffer(hashlib.sha256(save(arrays)).digest(), np.uint8)
+
+
 def _save(arrays: dict[str, np.ndarray], path: Path) -> None:
     """Write arrays to one file, whole or not at all, where that can be written."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f"{path.name}.{uuid4().hex}.partial")
     with suppress(OSError, SafetensorError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(arrays, partial)
-        partial.replace(path)
+        try:
+            save_file(arrays | {_CHECK: _checksum(arrays)}, partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
-@cache
-def _code() -> str:
-    """What results depend on besides their arguments."""
+def _hash_of_code(folder: Path) -> str | None:
+    """What results depend on besides their arguments: all files of the package, and JAX; None if one is unreadable."""
     every = hashlib.sha256(jax.__version__.encode())
-    for path in sorted(Path(__file__).parent.rglob("*")):
-        if path.is_file() and path.suffix != ".pyc":
-            every.update(path.read_bytes())
-    return every.hexdigest()
+    with suppress(OSError):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                every.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+        return every.hexdigest()
+    return None
+
+
+# When the package is imported: its files may change while the code of before runs on.
+_CODE = _hash_of_code(Path(__file__).parent)
 
 
 def remember_last(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -78,8 +78,8 @@ class Posterior:
             groups["posterior"] = resample(drawn, batch.log_weight, metadata["seed"], catalog.row)
         step = max(batch.draws.mu[0].size // _NUM_OF_BEST, 1)
         some = draws_of(groups["posterior"].isel(draw=slice(None, None, step)), model.labels)
-        best = in_few_sizes(partial(_best, model), stars, some)
-        stats = certify(batch, groups["posterior"], *best, catalog, problem)
+        chi2, not_found = in_few_sizes(partial(_best, model), stars, some)
+        stats = certify(batch, groups["posterior"], chi2, not_found, catalog, problem)
         if probability is not None:
             stats |= _name_outliers(probability, catalog)
             stats["flags"] = stats["flags"] | np.where(stats["outlier"] != "", int(flags.Flag.OUTLIER), 0)

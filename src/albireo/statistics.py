@@ -63,8 +63,8 @@ def summarise(values: Float[np.ndarray, "star draw"], weight: Float[np.ndarray, 
     if weight is None:
         weight = np.ones_like(values)
     weight = weight / np.sum(weight, axis=1, keepdims=True)
-    mean = np.einsum("ij,ij->i", weight, values)
-    std = np.sqrt(np.einsum("ij,ij->i", weight, (values - mean[:, None]) ** 2))
+    mean = np.sum(weight * values, axis=1)
+    std = np.sqrt(np.sum(weight * (values - mean[:, None]) ** 2, axis=1))
     order = np.argsort(values, axis=1)
     values, weight = np.take_along_axis(values, order, axis=1), np.take_along_axis(weight, order, axis=1)
     cumulative = np.cumsum(weight, axis=1) - 0.5 * weight

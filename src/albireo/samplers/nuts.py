@@ -164,8 +164,8 @@ def _run_batch(
     """
     init, update, final = dual_averaging_adaptation(target_acceptance)
     num_stars, num_chains = len(keys), settings.num_chains
-    every = stars, jax.vmap(problem.sightline)(stars), spaces
-    every = jax.tree.map(lambda a: jnp.repeat(a, num_chains, axis=0), every)
+    every = stars, eqx.filter_vmap(problem.sightline)(stars), spaces
+    every = jax.tree.map(lambda a: jnp.repeat(a, num_chains, axis=0) if eqx.is_array(a) else a, every)
     keys = jax.vmap(lambda key: jax.random.split(key, num_chains))(keys).reshape(-1)
 
     def step(one, carry, key, i):
@@ -178,7 +178,7 @@ def _run_batch(
         return (state, adaptation), (state.position, info)
 
     def step_all(carry, i):
-        return jax.vmap(step, in_axes=(0, 0, 0, None))(every, carry, keys, i)
+        return eqx.filter_vmap(step, in_axes=(eqx.if_array(0), 0, 0, None))(every, carry, keys, i)
 
     # A chain starts where the density is taken to be 0, so that its first step is to the first draw from the
     # mixture that the posterior allows.
