@@ -260,11 +260,14 @@ class PlainPrior:
         self.log_prob, self.sample = prior.log_prob, prior.sample
         self.reddening_given_distance = prior.reddening_given_distance
 
+    def sightline(self, position):
+        return "towards", position
 
-def test_a_users_prior_works_in_place_of_a_named_one(model):
-    """With nested sampling, which takes a prior apart the most."""
+
+@pytest.mark.parametrize("sampler", [QUICK, Nested(num_live=100), Importance()])
+def test_a_users_prior_works_in_place_of_a_named_one(model, sampler):
     prior = PlainPrior(UniformPrior(jnp.array([4000.0, 0.5, -2.0]), jnp.array([7500.0, 5.0, 0.5])))
-    summary = infer(simulate(model)[:1], model=model, prior=prior, sampler=Nested(num_live=100)).summary()
+    summary = infer(simulate(model)[:1], model=model, prior=prior, sampler=sampler).summary()
     assert float(np.asarray(summary["logg_mean"])[0]) == pytest.approx(4.44, abs=0.3)
 
 

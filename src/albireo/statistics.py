@@ -76,8 +76,10 @@ def _interpolate(
     at: float, x: Float[np.ndarray, "star draw"], y: Float[np.ndarray, "star draw"]
 ) -> Float[np.ndarray, " star"]:
     """y where each row's x, which ascends, is this; at the ends beyond them."""
-    above = np.clip(np.sum(x < at, axis=1, keepdims=True), 1, max(x.shape[1] - 1, 1)) - [1, 0]
-    (x0, x1), (y0, y1) = np.take_along_axis(x, above, axis=1).T, np.take_along_axis(y, above, axis=1).T
+    last = x.shape[1] - 1
+    above = np.clip(np.sum(x < at, axis=1, keepdims=True), min(1, last), last)
+    about = np.concatenate([np.maximum(above - 1, 0), above], axis=1)
+    (x0, x1), (y0, y1) = np.take_along_axis(x, about, axis=1).T, np.take_along_axis(y, about, axis=1).T
     with np.errstate(all="ignore"):
         t = np.clip((at - x0) / (x1 - x0), 0, 1)
     return np.where(x1 > x0, y0 + t * (y1 - y0), y1)

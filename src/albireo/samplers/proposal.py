@@ -34,6 +34,7 @@ from albireo.upper_limits import Limits
 NUM_LOOK = 1 << 14
 _FROM_PRIOR = 0.25  # share of its points
 _NUM_ROWS = 16  # of the table in which its points are counted; a divisor of their number
+_MIN_TEMPERATURE = 3.0
 NUM_LOOKED = 512
 _MIN_LOOKED = 64.0  # effective number of points that the tempered score has to leave
 NUM_ADAPT = 512
@@ -259,7 +260,7 @@ def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any
     score = look.score(problem, star, sky)
     best = jnp.max(score)
     some = score[::8].at[0].set(best)  # with the best, enough to find the temperature by
-    log_weight = (score - best) / temperature(some, _MIN_LOOKED * some.size / score.size)
+    log_weight = (score - best) / jnp.maximum(temperature(some, _MIN_LOOKED * some.size / score.size), _MIN_TEMPERATURE)
     chosen, log_total = systematic(key_look, jnp.exp(log_weight), NUM_LOOKED)
     seen, seen_as = look.x[chosen], Photometry(look.magnitude[:, chosen].T, look.extinction[:, chosen].T)
     log_target = jax.vmap(lambda x: problem.log_target_roughly(star, sky, x))
