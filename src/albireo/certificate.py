@@ -13,7 +13,7 @@ from scipy.stats import chi2 as chi2_distribution
 from albireo import flags
 from albireo.cache import remember_last
 from albireo.catalog import Catalog
-from albireo.device import in_few_sizes, in_parts
+from albireo.device import in_few_sizes, in_parts, jit_over_stars
 from albireo.flags import Flag
 from albireo.labels import MODES, PriorOfLabels, judge_labels
 from albireo.model import StellarModel
@@ -111,9 +111,9 @@ def _outside_domain(model: StellarModel, x: Float[np.ndarray, "star draw label"]
     return np.mean(outside, axis=1) > 0.5
 
 
-@eqx.filter_jit
+@jit_over_stars
 def _density(domain: Domain, theta: Float[Array, "star draw label"]) -> Float[Array, "star draw 1+band"]:
-    return jax.lax.map(domain.density, theta, batch_size=16)
+    return jax.lax.map(domain.density, theta, batch_size=4)
 
 
 def _outside_dust_map(prior: Prior, posterior: xr.Dataset, catalog: Catalog):

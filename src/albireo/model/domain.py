@@ -122,9 +122,10 @@ def _kernel_sum(theta, center, count, bandwidth):
     # About the mean, so that little cancels where the squared distance is multiplied out: a matrix product is fast.
     middle = jnp.mean(center, axis=0)
     x, y = (theta - middle) / bandwidth, (center - middle) / bandwidth
-    product = jnp.matmul(x, y.T, precision="highest")
-    distance2 = jnp.sum(x**2, axis=-1)[..., None] + jnp.sum(y**2, axis=-1) - 2 * product
-    return jnp.exp(-0.5 * distance2) @ count
+    # x·y − ½x² − ½y², as one product.
+    of_x = jnp.concatenate([x, -0.5 * jnp.sum(x**2, axis=-1, keepdims=True), jnp.ones_like(x[..., :1])], axis=-1)
+    of_y = jnp.concatenate([y, jnp.ones_like(y[:, :1]), -0.5 * jnp.sum(y**2, axis=-1, keepdims=True)], axis=-1)
+    return jnp.exp(jnp.matmul(of_x, of_y.T, precision="highest")) @ count
 
 
 def _gather_in_cells(theta, observed, bandwidth, max_cells):

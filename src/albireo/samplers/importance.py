@@ -15,6 +15,12 @@ from albireo.samplers.proposal import FirstLook, propose_batch, refit_batch
 from albireo.samplers.weights import weigh_batch
 
 
+@jax.jit
+def _split(keys: PRNGKeyArray) -> tuple[PRNGKeyArray, ...]:
+    """Three keys of each."""
+    return tuple(jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0))
+
+
 @dataclass(frozen=True)
 class Importance:
     """Adaptive importance sampling with Pareto-smoothed weights.
@@ -56,7 +62,7 @@ class Importance:
 
     def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars; the draws of each form one chain."""
-        key_propose, key_refit, key_sample = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0)
+        key_propose, key_refit, key_sample = _split(keys)
         mixtures = propose_batch(problem, look, stars, key_propose)
         if self.num_refits:
             mixtures = refit_batch(problem, stars, mixtures, key_refit, jnp.asarray(self.num_refits))

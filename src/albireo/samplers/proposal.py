@@ -43,9 +43,9 @@ MAX_STAGES = 4
 NUM_COMPONENTS = 8
 NUM_EM = 4
 _REFERENCE_MU = 10.0
-_MU = np.linspace(-5.0, 20.0, 101, dtype=np.float32)  # 1 pc to 100 kpc [mag]
+_MU = np.linspace(-5.0, 20.0, 51, dtype=np.float32)  # 1 pc to 100 kpc [mag]
 _LEAST = -1e4
-_NUM_HALVINGS = 8
+_NUM_HALVINGS = 6
 # A mixture is good enough where the effective sample of the labels' means is this share of the points that it is fitted
 # to, and Kish's half of that. Kish's alone does not tell that a small mode is hit too seldom.
 _EFFICIENT = 0.5
