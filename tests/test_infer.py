@@ -243,7 +243,7 @@ class Nowhere(UniformPrior):
         return -jnp.inf * jnp.ones(jnp.shape(mu))
 
 
-@pytest.mark.parametrize("sampler", [QUICK, Nested(num_live=50)])
+@pytest.mark.parametrize("sampler", [QUICK, Nested(num_live=50), Importance()])
 def test_a_prior_without_mass_leaves_no_draws(model, sampler):
     prior = Nowhere(jnp.array([4000.0, 0.5, -2.0]), jnp.array([7500.0, 5.0, 0.5]))
     posterior = infer(simulate(model)[:1], model=model, prior=prior, sampler=sampler)

@@ -31,7 +31,7 @@ from albireo.model import StellarModel, load_model
 from albireo.outliers import OUTLIER_WIDTH, hypotheses, outlier_probability
 from albireo.priors import Prior, load_prior
 from albireo.samplers import Batch, Draws, Problem
-from albireo.statistics import flat, resample, summarise, systematic
+from albireo.statistics import STATISTICS, flat, resample, summarise, systematic
 from albireo.summary import describe
 
 if TYPE_CHECKING:
@@ -268,9 +268,10 @@ class Posterior:
         group = self.sampled()
         weight = np.exp(flat(group["log_weight"])) if "log_weight" in group else None
         statistics = in_parts(_summarise_each, {name: flat(group[name]) for name in self.variables}, weight)
-        for name, columns in statistics.items():
+        for name in self.variables:
             unit = group[name].attrs.get("units", "")
-            for statistic, values in columns.items():
+            for statistic in STATISTICS:
+                values = statistics[name][statistic]
                 # No common file format has a unit "dex".
                 table[f"{name}_{statistic}"] = values if unit in ("", "dex") else values << _unit(unit)
         stats = self.tree["sample_stats"]
@@ -395,7 +396,7 @@ def _outlier_probability(
         return None
     num = len(catalog)
     weight = np.ones((num, batch.draws.mu[0].size)) if batch.log_weight is None else np.exp(batch.log_weight)
-    index = systematic(np.zeros(num), np.nan_to_num(weight.reshape(num, -1)), _NUM_JUDGED)
+    index = systematic(np.full(num, 0.5), weight.reshape(num, -1), _NUM_JUDGED)
     flat_draws = (np.asarray(a).reshape(num, -1, *np.shape(a)[3:]) for a in batch.draws)
     judged = [np.take_along_axis(a, index.reshape(*index.shape, *[1] * (a.ndim - 2)), axis=1) for a in flat_draws]
     every = jax.tree.map(jnp.asarray, hypotheses(catalog, problem.model.scatter, fraction))

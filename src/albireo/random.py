@@ -14,11 +14,14 @@ def uniform(key: PRNGKeyArray, shape: tuple[int, ...], dtype) -> Float[Array, "*
 
 
 def choose(u: Float[Array, ""], log_weight: Float[Array, " choice"]) -> tuple[Int[Array, ""], Float[Array, ""]]:
-    """An index drawn in proportion to weights, of a uniform u, and another uniform number: where u lies within it."""
+    """An index drawn in proportion to weights, of a uniform u, and another uniform number: where u lies within it.
+
+    Where no choice has any weight, the first, and a half.
+    """
     weight = jax.nn.softmax(log_weight)
     cumulative = jnp.cumsum(weight)
     u, ends = u * cumulative[-1], cumulative[:-1]
     beyond = u > ends
     index = jnp.sum(beyond)
     within = (u - jnp.max(jnp.where(beyond, ends, 0), initial=0)) / weight[index]
-    return index, jnp.clip(within, _LEAST, 1 - _LEAST)
+    return index, jnp.where(weight[index] > 0, jnp.clip(within, _LEAST, 1 - _LEAST), 0.5)

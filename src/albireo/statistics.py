@@ -7,6 +7,8 @@ from jaxtyping import Float, Int
 from albireo.device import in_parts
 
 _PERCENTILES = {"p16": 0.16, "p50": 0.50, "p84": 0.84}
+STATISTICS = ("mean", "std", *_PERCENTILES)
+"""What `summarise` tells of a variable."""
 _GOLDEN = (np.sqrt(5) - 1) / 2
 
 
@@ -17,9 +19,9 @@ def resample(
     drawn = drawn.transpose("star", "chain", "draw")
 
     def pick(values, log_weight, row):
-        weight = np.nan_to_num(np.exp(log_weight.reshape(len(row), -1).astype(float)))
+        weight = np.exp(log_weight.reshape(len(row), -1).astype(float))
         # Multiples of irrational numbers fill the interval evenly, star after star.
-        index = systematic((row * _GOLDEN + seed * np.sqrt(2)) % 1, weight, weight.shape[1])
+        index = systematic(((row + 0.5) * _GOLDEN + seed * np.sqrt(2)) % 1, weight, weight.shape[1])
         return {
             name: np.take_along_axis(value.reshape(index.shape), index, axis=1).reshape(value.shape)
             for name, value in values.items()
@@ -40,10 +42,10 @@ def systematic(
 
     Args:
         u: where in its first interval each star's first point lies, from 0 up to but without 1.
-        weight: of the draws; a star that has none at all gets the last draw alone.
+        weight: of the draws, NaN for none; a star that has none at all gets the last draw alone.
         num: how many indices.
     """
-    cumulative = np.cumsum(weight, axis=1)
+    cumulative = np.cumsum(np.nan_to_num(weight), axis=1)
     total = np.where(cumulative[:, -1:] > 0, cumulative[:, -1:], 1)
     num_below = np.minimum(np.ceil(cumulative * (num / total) - u[:, None]), num).astype(int)
     num_below[:, -1] = num
@@ -82,7 +84,7 @@ def _interpolate(
     (x0, x1), (y0, y1) = np.take_along_axis(x, about, axis=1).T, np.take_along_axis(y, about, axis=1).T
     with np.errstate(all="ignore"):
         t = np.clip((at - x0) / (x1 - x0), 0, 1)
-    return np.where(x1 > x0, y0 + t * (y1 - y0), y1)
+    return np.where(x1 > x0, y0 + t * (y1 - y0), np.where(x1 == x0, y1, np.nan))
 
 
 def robust_width(values: Float[np.ndarray, " star"]) -> float:

@@ -89,7 +89,7 @@ class Nested:
         blocks = _Blocks(_target(problem, star, look.x.dtype), coordinates, rng, self.max_calls)
         results = self._explore(blocks, rng)
         weight = results.importance_weights()
-        chosen = systematic(rng.random(1), weight[None], self.num_samples)[0]
+        chosen = rng.permutation(systematic(rng.random(1), weight[None], self.num_samples)[0])
         x = results.samples[chosen]
         x = np.where(results.logl[chosen, None] > _LOWEST, x, np.nan)  # a posterior of no mass has no draws
         draws = _complete(problem, star, jnp.asarray(x, look.x.dtype), key_complete)

@@ -158,7 +158,7 @@ def _between(table: Float[Array, " grid"], mu: Float[Array, " point"]) -> Float[
 
 
 def temperature(log_weight: Float[Array, " point"], min_ess: float) -> Float[Array, ""]:
-    """About the least T ≥ 1 with which weights to the power 1/T have this effective sample size."""
+    """The least T ≥ 1, to a fifth, with which weights to the power 1/T have this effective sample size."""
     log_weight = log_weight - jnp.max(log_weight)
 
     def ess(log_t):
