@@ -34,6 +34,7 @@ from albireo.upper_limits import Limits
 NUM_LOOK = 1 << 14
 _FROM_PRIOR = 0.25  # share of its points
 _NUM_ROWS = 16  # of the table in which its points are counted; a divisor of their number
+# The score is flattened so far at least: small modes and tails get more of the points, and are known better by them.
 _MIN_TEMPERATURE = 3.0
 NUM_LOOKED = 512
 _MIN_LOOKED = 64.0  # effective number of points that the tempered score has to leave
