@@ -1,11 +1,19 @@
 """Draws made of uniform random numbers, of which those for many points come from one key."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 # No number is nearer to 0 or 1, where the quantiles of a Gaussian are infinite.
 _LEAST = 1e-7
+
+
+@partial(jax.jit, static_argnums=1)
+def split_each(keys: PRNGKeyArray, num: int) -> tuple[PRNGKeyArray, ...]:
+    """So many keys of each star's."""
+    return tuple(jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, num))(keys), 1, 0))
 
 
 def uniform(key: PRNGKeyArray, shape: tuple[int, ...], dtype) -> Float[Array, "*shape"]:

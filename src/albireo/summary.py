@@ -63,7 +63,7 @@ OTHERS: dict[str, Column] = {
     "row": Column("", "meta.record", "row of the star in the input, from 0"),
     "glon": Column("deg", "pos.galactic.lon", "Galactic longitude"),
     "glat": Column("deg", "pos.galactic.lat", "Galactic latitude"),
-    "chi2": Column("", "stat.fit.chi2", "chi2 of the magnitudes at the best of 128 or more draws"),
+    "chi2": Column("", "stat.fit.chi2", "chi2 of the magnitudes at the best of some hundred draws"),
     "n_bands": Column("", "meta.number", "number of magnitudes used"),
     "n_modes": Column("", "meta.number", "number of modes: groups of draws far apart in a label"),
     "first_mode": Column("", "", "share of the draws in the largest mode"),

@@ -2,23 +2,17 @@
 
 from dataclasses import dataclass, replace
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from albireo.likelihood import Star
 from albireo.outliers import Hypotheses
+from albireo.random import split_each
 from albireo.samplers.base import Batch, Problem, Sampler, at_least
 from albireo.samplers.nested import Nested
 from albireo.samplers.nuts import NUTS
 from albireo.samplers.proposal import FirstLook, propose_batch, refit_batch
 from albireo.samplers.weights import weigh_batch
-
-
-@jax.jit
-def _split(keys: PRNGKeyArray) -> tuple[PRNGKeyArray, ...]:
-    """Three keys of each."""
-    return tuple(jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 3))(keys), 1, 0))
 
 
 @dataclass(frozen=True)
@@ -62,7 +56,7 @@ class Importance:
 
     def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars; the draws of each form one chain."""
-        key_propose, key_refit, key_sample = _split(keys)
+        key_propose, key_refit, key_sample = split_each(keys, 3)
         mixtures = propose_batch(problem, look, stars, key_propose)
         if self.num_refits:
             mixtures = refit_batch(problem, stars, mixtures, key_refit, jnp.asarray(self.num_refits))

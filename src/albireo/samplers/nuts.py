@@ -24,6 +24,7 @@ from albireo.errors import UserError
 from albireo.likelihood import Star
 from albireo.model.mixture import GaussianMixture
 from albireo.outliers import Hypotheses
+from albireo.random import split_each
 from albireo.samplers.base import Batch, Problem, Sampler, at_least, complete_batch
 from albireo.samplers.convergence import judge_chains
 from albireo.samplers.nested import Nested
@@ -94,7 +95,7 @@ class NUTS:
 
     def run(self, problem: Problem, look: FirstLook, stars: Star | Hypotheses, keys: PRNGKeyArray) -> Batch:
         """Sample a batch of stars."""
-        keys = jnp.moveaxis(jax.vmap(lambda key: jax.random.split(key, 5))(keys), 1, 0)
+        keys = split_each(keys, 5)
         mixtures = propose_batch(problem, look, stars, keys[0])
         if self.num_refits:
             mixtures = refit_batch(problem, stars, mixtures, keys[4], jnp.asarray(self.num_refits))
