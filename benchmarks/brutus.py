@@ -13,6 +13,7 @@ are not counted. That brutus was given what it should be is seen from medians th
 import argparse
 import tempfile
 import time
+from operator import itemgetter
 from pathlib import Path
 
 import h5py
@@ -47,7 +48,8 @@ def main() -> None:
 
     look = FirstLook.build(problem, jax.random.key(0), arguments.models)
     ours().summary()
-    rate, posterior = _timed(ours, arguments.stars)
+    # Ours takes seconds, in which other work on the machine tells: the middle one of some runs.
+    rate, posterior = sorted((_timed(ours, arguments.stars) for _ in range(3)), key=itemgetter(0))[1]
     summary_rate, summary = _timed(posterior.summary, arguments.stars)
     _fit_by_brutus(problem, look, catalog[:2])
     brutus_rate, draws = _timed(lambda: _fit_by_brutus(problem, look, catalog), arguments.stars)

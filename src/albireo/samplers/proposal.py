@@ -40,7 +40,7 @@ NUM_LOOKED = 512
 _MIN_LOOKED = 64.0  # effective number of points that the tempered score has to leave
 NUM_ADAPT = 512
 NUM_REFIT = 4096
-MAX_STAGES = 4
+MAX_STAGES = 10
 NUM_COMPONENTS = 8
 NUM_EM = 4
 _REFERENCE_MU = 10.0
@@ -49,7 +49,8 @@ _LEAST = -1e4
 _NUM_HALVINGS = 6
 # A mixture is good enough where the effective sample of the labels' means is this share of the points that it is fitted
 # to, and Kish's half of that. Kish's alone does not tell that a small mode is hit too seldom.
-_EFFICIENT = 0.5
+# Each round less is asked: a star that is almost there does not go on, one that is far from it does for long.
+_EFFICIENT, _PATIENCE = 0.5, 0.8
 # Shares of the first mixture: while the mixture adapts, and in the end.
 _FIRST_ADAPTING, _FIRST_AT_LAST = 0.2, 0.1
 
@@ -285,7 +286,7 @@ def propose(problem: Problem, look: FirstLook, star: Star | Hypotheses, sky: Any
 
     def goes_on(state):
         num, _, efficiency = state
-        return (num < MAX_STAGES) & ~(efficiency > _EFFICIENT)
+        return (num < MAX_STAGES) & ~(efficiency > _EFFICIENT * _PATIENCE**num)
 
     _, mixture, _ = jax.lax.while_loop(goes_on, stage, (jnp.zeros((), int), first, efficiency))
     return _join(widen(mixture), first, _FIRST_AT_LAST)
