@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from albireo import likelihood
+from albireo import likelihood, marginal
 from albireo.priors import load_prior, sightline
 from stars import SUN, TRUTHS, one, simulate, stars_of, to_double, with_spread
 
@@ -33,7 +33,7 @@ def log_posterior_grid(model, prior, star, theta, mu, reddening):
 
 @eqx.filter_jit
 def log_marginal(model, prior, star, theta):
-    return likelihood.log_marginal(model, prior, star, sightline(prior, star.position), theta)
+    return marginal.log_marginal(model, prior, star, sightline(prior, star.position), theta)
 
 
 def brute_force(model, prior, star, theta, mu, reddening, width=0.6):
@@ -83,9 +83,9 @@ def test_distance_and_reddening_drawn_back_follow_their_conditional(model, milky
     p = np.exp(log_p - log_p.max())
     u = jax.random.uniform(jax.random.key(0), (4000, 2))
     sky = eqx.filter_jit(sightline)(milky_way, star.position)
-    draw = jax.jit(jax.vmap(lambda u: likelihood.draw_distance_and_reddening(model, milky_way, star, sky, theta, u)))
-    for draws, grid, marginal in zip(draw(u), (grid_mu, grid_reddening), (p.sum(axis=1), p.sum(axis=0)), strict=True):
-        cumulative = (np.cumsum(marginal) - 0.5 * marginal) / marginal.sum()
+    draw = jax.jit(jax.vmap(lambda u: marginal.draw_distance_and_reddening(model, milky_way, star, sky, theta, u)))
+    for draws, grid, density in zip(draw(u), (grid_mu, grid_reddening), (p.sum(axis=1), p.sum(axis=0)), strict=True):
+        cumulative = (np.cumsum(density) - 0.5 * density) / density.sum()
         assert stats.kstest(np.asarray(draws), lambda x, g=grid, c=cumulative: np.interp(x, g, c)).pvalue > 0.001
 
 
@@ -94,7 +94,7 @@ def test_gradient_of_the_marginal_matches_finite_differences(model, milky_way):
     with jax.enable_x64(True):
         model64, prior64, star64 = to_double(model), to_double(milky_way), to_double(star)
         f = eqx.filter_jit(
-            lambda theta: likelihood.log_marginal(model64, prior64, star64, sightline(prior64, star64.position), theta)
+            lambda theta: marginal.log_marginal(model64, prior64, star64, sightline(prior64, star64.position), theta)
         )
         theta = jnp.array([5700.0, 4.4, 0.05])
         gradient = eqx.filter_jit(jax.grad(f))(theta)

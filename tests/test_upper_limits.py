@@ -11,7 +11,7 @@ from astropy.table import Table
 from scipy import stats
 from scipy.special import logsumexp
 
-from albireo import NUTS, Catalog, Importance, Posterior, UserError, figures, infer, likelihood
+from albireo import NUTS, Catalog, Importance, Posterior, UserError, figures, infer, likelihood, marginal
 from albireo.flags import Flag
 from albireo.inference import in_double
 from albireo.priors import sightline
@@ -101,9 +101,9 @@ def test_two_bands_and_a_limit_are_enough(model, milky_way):
     assert log_marginal(model, milky_way, star, theta) == pytest.approx(expected, abs=0.02)
     sky = jax.jit(sightline)(milky_way, star.position)
     p, u = np.exp(log_p - logsumexp(log_p)), jax.random.uniform(jax.random.key(0), (4000, 2))
-    draw = jax.jit(jax.vmap(lambda u: likelihood.draw_distance_and_reddening(model, milky_way, star, sky, theta, u)))
-    for draws, grid, marginal in zip(draw(u), (grid_mu, grid_reddening), (p.sum(1), p.sum(0)), strict=True):
-        cumulative = np.cumsum(marginal) - 0.5 * marginal
+    draw = jax.jit(jax.vmap(lambda u: marginal.draw_distance_and_reddening(model, milky_way, star, sky, theta, u)))
+    for draws, grid, density in zip(draw(u), (grid_mu, grid_reddening), (p.sum(1), p.sum(0)), strict=True):
+        cumulative = np.cumsum(density) - 0.5 * density
         assert stats.kstest(np.asarray(draws), lambda x, g=grid, c=cumulative: np.interp(x, g, c)).pvalue > 0.001
 
 

@@ -6,38 +6,32 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from albireo import flags
 from albireo.catalog import Catalog
 from albireo.certificate import certify
-from albireo.device import in_few_sizes, in_parts, jit_over_stars, over_stars
+from albireo.device import in_few_sizes, in_parts
 from albireo.errors import UserError
 from albireo.groups import as_arviz, by_measurement, catalog_of, data_groups, dataset, draws_of, star_index
-from albireo.likelihood import (
-    Star,
-    log_likelihood_each_band,
-    log_likelihood_limits,
-    log_likelihood_parallax,
-    parallax_from_distance_modulus,
-    scores,
-)
+from albireo.likelihood import Star
 from albireo.model import StellarModel, load_model
-from albireo.outliers import OUTLIER_WIDTH, hypotheses, outlier_probability
+from albireo.outliers import OUTLIER_WIDTH
+from albireo.predictive import best, extinction, log_likelihood_of_draws, measure_again, outlier_probabilities
 from albireo.priors import Prior, load_prior
 from albireo.samplers import Batch, Draws, Problem
-from albireo.statistics import STATISTICS, flat, resample, summarise, systematic
+from albireo.statistics import STATISTICS, flat, resample, summarise
 from albireo.summary import describe
 
 if TYPE_CHECKING:
     from astropy.table import QTable
 
 _FORMAT_VERSION = 1
+_NUM_OF_BEST = 128  # draws of a star the best of which tells how well it is explained
 # Without these nothing can be said of a star; `log_likelihood` and others are asked for where they are needed.
 _GROUPS = ("posterior", "sample_stats", "observed_data", "constant_data")
 
@@ -61,13 +55,14 @@ class Posterior:
     def from_batch(cls, batch: Batch, catalog: Catalog, problem: Problem, metadata: dict[str, Any]) -> "Posterior":
         """Name, label and certify what a sampler returned for the stars of a catalogue."""
         model = problem.model
-        probability = _outlier_probability(batch, catalog, problem, metadata)
-        stars = Star.from_catalog(_with_outliers(catalog, probability), scatter=problem.model.scatter)
+        fraction = float(metadata.get("outliers", 0))
+        probability = outlier_probabilities(batch, catalog, model, fraction) if fraction else None
+        stars = Star.from_catalog(_with_outliers(catalog, probability), scatter=model.scatter)
         variables = dict(zip(model.labels, np.moveaxis(batch.draws.theta, -1, 0), strict=True)) | {
             "distance_modulus": batch.draws.mu,
             "reddening": batch.draws.reddening,
             "distance": 10 * 10 ** (batch.draws.mu / 5),
-            "extinction": in_few_sizes(partial(_extinction, model), batch.draws),
+            "extinction": in_few_sizes(partial(extinction, model), batch.draws),
         }
         dims = ("star", "chain", "draw")
         drawn = dataset(variables, dims, catalog).transpose("chain", "draw", "star")
@@ -78,7 +73,7 @@ class Posterior:
             groups["posterior"] = resample(drawn, batch.log_weight, metadata["seed"], catalog.row)
         step = max(batch.draws.mu[0].size // _NUM_OF_BEST, 1)
         some = draws_of(groups["posterior"].isel(draw=slice(None, None, step)), model.labels)
-        chi2, not_found = in_few_sizes(partial(_best, model), stars, some)
+        chi2, not_found = in_few_sizes(partial(best, model), stars, some)
         stats = certify(batch, groups["posterior"], chi2, not_found, catalog, problem)
         if probability is not None:
             stats |= _name_outliers(probability, catalog)
@@ -164,7 +159,7 @@ class Posterior:
         if "log_likelihood" in self.tree.children:
             return self.tree["log_likelihood"].to_dataset()
         stars, draws = self.stars_and_draws()
-        bands, parallax = _log_likelihood(self.known_problem().model, stars, draws)
+        bands, parallax = log_likelihood_of_draws(self.known_problem().model, stars, draws)
         dims = ("star", "chain", "draw")
         shared = {name: self.tree["posterior"][name] for name in dims}
         group = xr.Dataset(
@@ -176,19 +171,9 @@ class Posterior:
     def posterior_predictive(self, seed: int = 0) -> xr.Dataset:
         """Magnitudes [mag] and parallax [mas] as they would be measured again, one for every draw."""
         model, (_, draws) = self.known_problem().model, self.stars_and_draws()
-        mag, parallax, spread = _predict(model, draws)
-        rng = np.random.default_rng(seed)
         constant = self.tree["constant_data"]
         mag_err, parallax_err = np.asarray(constant["magnitude_err"]), np.asarray(constant["parallax_err"])
-        mag = mag + rng.normal(size=mag.shape) * mag_err[:, None, None]
-        if model.scatter is not None:
-            own, shared = np.asarray(model.scatter.own), np.asarray(model.scatter.shared)
-            mag = mag + rng.normal(size=mag.shape) * own
-            mag = mag + rng.normal(size=(*mag.shape[:-1], shared.shape[1])) @ shared.T
-        if spread is not None:
-            spread = np.asarray(spread)
-            mag = mag + np.squeeze(spread @ rng.normal(size=(*spread.shape[:-2], spread.shape[-1], 1)), -1)
-        parallax = parallax + rng.normal(size=parallax.shape) * parallax_err[:, None, None]
+        mag, parallax = measure_again(model, draws, mag_err, parallax_err, np.random.default_rng(seed))
         dims = ("star", "chain", "draw")
         group = xr.Dataset(
             {"magnitude": ((*dims, "band"), mag, {"units": "mag"}), "parallax": (dims, parallax, {"units": "mas"})},
@@ -383,26 +368,6 @@ def _is_zarr(path: str | Path) -> bool:
     return True
 
 
-_NUM_OF_BEST = 128  # draws of a star the best of which tells how well it is explained
-_NUM_JUDGED = 64  # draws of a star by which its outliers are judged
-
-
-def _outlier_probability(
-    batch: Batch, catalog: Catalog, problem: Problem, metadata: dict[str, Any]
-) -> Float[np.ndarray, "star band"] | None:
-    """How likely each magnitude is an outlier, where the inference allowed for any."""
-    fraction = float(metadata.get("outliers", 0))
-    if not fraction:
-        return None
-    num = len(catalog)
-    weight = np.ones((num, batch.draws.mu[0].size)) if batch.log_weight is None else np.exp(batch.log_weight)
-    index = systematic(np.full(num, 0.5), weight.reshape(num, -1), _NUM_JUDGED)
-    flat_draws = (np.asarray(a).reshape(num, -1, *np.shape(a)[3:]) for a in batch.draws)
-    judged = [np.take_along_axis(a, index.reshape(*index.shape, *[1] * (a.ndim - 2)), axis=1) for a in flat_draws]
-    every = jax.tree.map(jnp.asarray, hypotheses(catalog, problem.model.scatter, fraction))
-    return np.asarray(outlier_probability(problem.model, every, *map(jnp.asarray, judged)))
-
-
 def _with_outliers(catalog: Catalog, probability: Float[np.ndarray, "star band"] | None) -> Catalog:
     """The stars, with larger errors where a magnitude is more likely an outlier than not."""
     if probability is None:
@@ -415,42 +380,6 @@ def _name_outliers(probability: Float[np.ndarray, "star band"], catalog: Catalog
     likeliest = np.nan_to_num(probability).argmax(axis=1)
     found = np.nan_to_num(probability).max(axis=1) > 0.5
     return {"outlier": np.where(found, np.asarray(catalog.bands)[likeliest], "")}
-
-
-@jit_over_stars
-def _extinction(model: StellarModel, draws: Draws) -> Float[Array, "star chain draw"]:
-    """In the reference band [mag]."""
-    return over_stars(lambda draws: draws.reddening * model.extinction_vector(draws.theta)[..., 0], draws)
-
-
-@jit_over_stars
-def _best(model: StellarModel, stars: Star, draws: Draws) -> tuple[Float[Array, " star"], Float[Array, " star"]]:
-    """The least χ² of each star's magnitudes among its draws, and the probability of its unlikeliest limit at best."""
-
-    def one(args):
-        star, draws = args
-        score, _ = jax.vmap(jax.vmap(lambda *draw: scores(model, star, *draw)))(*draws)
-        log_not_found = jax.vmap(jax.vmap(lambda *draw: log_likelihood_limits(model, star, *draw)))(*draws)
-        return jnp.min(jnp.sum(score**2, axis=-1)), jnp.exp(jnp.max(jnp.min(log_not_found, axis=-1)))
-
-    return over_stars(one, (stars, draws))
-
-
-@eqx.filter_jit
-def _log_likelihood(model, stars: Star, draws: Draws):
-    def one(star, draw):
-        bands = log_likelihood_each_band(model, star, draw.theta, draw.mu, draw.reddening)
-        return bands, log_likelihood_parallax(star, draw.mu)
-
-    over_draws = jax.vmap(jax.vmap(one, in_axes=(None, 0)), in_axes=(None, 0))
-    return jax.lax.map(lambda args: over_draws(*args), (stars, draws), batch_size=16)
-
-
-@eqx.filter_jit
-def _predict(model, draws: Draws):
-    spread = None if model.spread is None else model.spread.directions(model.standardise(draws.theta))
-    mag = model.magnitudes(draws.theta, draws.mu, draws.reddening)
-    return mag, parallax_from_distance_modulus(draws.mu), spread
 
 
 def _summarise_each(variables, weight):

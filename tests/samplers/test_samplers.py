@@ -9,7 +9,8 @@ from astropy.table import Table
 from scipy import stats
 
 from albireo import NUTS, Catalog, Importance, Nested, UserError, infer
-from albireo.likelihood import Proposed, Star
+from albireo.likelihood import Star
+from albireo.marginal import Proposed
 from albireo.model.mixture import GaussianMixture
 from albireo.samplers import Draws, FirstLook
 from albireo.samplers.weights import least_effective, smooth_weights

@@ -1,9 +1,10 @@
 """Commands that infer stars."""
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -63,47 +64,60 @@ def infer_command(
     """
     selected = _parse_rows(rows, limit)
     _check_kind(input_path, dask, {"--rows": rows, "--limit": limit, "--draws": draws, "--compressed": compressed})
-    from albireo.scale.chunks import SMALL_RUN, infer_in_chunks
     from albireo.scale.manifest import check_output
-    from albireo.scale.stream import CatalogFile
 
     check_output(output, resume=resume)
-    from albireo.inference import infer
-    from albireo.progress import progress_bar
-
     problem, described = load_problem(model, prior, sampler)
     changes = {"without": without or [], "error_floor": error_floor, "floor_in_errors": floor_in_errors}
-    prepare = partial(_prepare_stars, **changes)
     options = {"spread": spread, "outliers": outliers, "double": double}
     settings = {**described, "seed": seed, **changes, **options}
+    shared = {"prepare": partial(_prepare_stars, **changes), "resume": resume, "quiet": quiet}
     if input_path.is_dir():
-        from albireo.scale.hats import infer_hats
-
-        with progress_bar("inferring", None, "stars", quiet=quiet) as progress:
-            num = infer_hats(
-                input_path,
-                problem | options,
-                output,
-                settings,
-                dask=dask or "local",
-                prepare=prepare,
-                resume=resume,
-                progress=progress,
-            )
-        tell(f"{num} partitions in {output}", quiet=quiet, then=f"albireo sky-maps {output} -o {output}_maps")
+        _infer_folder(input_path, problem | options, output, settings, dask=dask or "local", **shared)
         return
     settings |= {"input": fingerprint(input_path), "limit": limit, "rows": rows}
-    catalog = CatalogFile(
-        input_path,
-        bands=problem["model"].bands,
-        labels=problem["model"].labels,
-        rows=selected,
-        prepare=prepare,
+    _infer_file(
+        input_path, problem | options, output, settings, rows=selected, draws=draws, compressed=compressed, **shared
     )
+
+
+def _infer_folder(
+    folder: Path, inference: dict[str, Any], output: Path, settings: dict[str, Any], *, quiet: bool, **options: Any
+) -> None:
+    """Infer a HATS folder, partition by partition."""
+    from albireo.progress import progress_bar
+    from albireo.scale.hats import infer_hats
+
+    with progress_bar("inferring", None, "stars", quiet=quiet) as progress:
+        num = infer_hats(folder, inference, output, settings, progress=progress, **options)
+    tell(f"{num} partitions in {output}", quiet=quiet, then=f"albireo sky-maps {output} -o {output}_maps")
+
+
+def _infer_file(
+    path: Path,
+    inference: dict[str, Any],
+    output: Path,
+    settings: dict[str, Any],
+    *,
+    rows: slice | None,
+    prepare: Callable[..., "Catalog"],
+    draws: bool,
+    compressed: bool,
+    resume: bool,
+    quiet: bool,
+) -> None:
+    """Infer a file of stars, chunk by chunk."""
+    from albireo.inference import infer
+    from albireo.progress import progress_bar
+    from albireo.scale.chunks import SMALL_RUN, infer_in_chunks
+    from albireo.scale.stream import CatalogFile
+
+    model, seed = inference["model"], settings["seed"]
+    catalog = CatalogFile(path, bands=model.bands, labels=model.labels, rows=rows, prepare=prepare)
     with progress_bar("inferring", len(catalog), "stars", quiet=quiet) as progress:
         infer_in_chunks(
             catalog,
-            lambda stars: infer(stars, **problem, **options, seed=seed, progress=progress),
+            lambda stars: infer(stars, **inference, seed=seed, progress=progress),
             output,
             settings,
             resume=resume,
@@ -111,11 +125,7 @@ def infer_command(
             keep_compressed=compressed,
             skipped=progress,
         )
-    tell(
-        f"{len(catalog)} stars in {output / 'summary.parquet'}",
-        quiet=quiet,
-        then=f"albireo report {output}",
-    )
+    tell(f"{len(catalog)} stars in {output / 'summary.parquet'}", quiet=quiet, then=f"albireo report {output}")
 
 
 def _check_kind(input_path: Path, dask: str | None, of_files: dict[str, object]) -> None:

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from albireo import likelihood, outliers
+from albireo import marginal, outliers
 from albireo.device import jit_over_stars, over_stars
 from albireo.errors import UserError
-from albireo.likelihood import Photometry, Star
+from albireo.likelihood import Star
+from albireo.marginal import Photometry
 from albireo.model import StellarModel
 from albireo.outliers import Hypotheses
 from albireo.priors.base import Prior, sightline
@@ -55,7 +56,7 @@ class Problem(eqx.Module):
 
     def propose(
         self, star: Star | Hypotheses, sky: Any, x: Float[Array, "draw label"], key: PRNGKeyArray
-    ) -> likelihood.Proposed:
+    ) -> marginal.Proposed:
         """A distance modulus and a reddening to go with each draw of labels, and the weight that makes up for it.
 
         The mean weight at x is the target there, per unit of standardised labels.
@@ -67,7 +68,7 @@ class Problem(eqx.Module):
             star, lambda star: self._log_marginal(star, sky, x, roughly=True), u[0]
         )
         u = u.at[0].set(rest)
-        drawn = likelihood.propose_distance_and_reddening(self.model, self.prior, star, sky, self.labels(x), u)
+        drawn = marginal.propose_distance_and_reddening(self.model, self.prior, star, sky, self.labels(x), u)
         shift = self._log_jacobian + log_prior
         return drawn._replace(log_density=drawn.log_density + shift, log_weight=drawn.log_weight + shift - log_chosen)
 
@@ -77,7 +78,7 @@ class Problem(eqx.Module):
         def one(x, u):
             chosen, _, _, rest = outliers.draw(star, lambda star: self._log_marginal(star, sky, x), u[0])
             u = u.at[0].set(rest)
-            return likelihood.draw_distance_and_reddening(self.model, self.prior, chosen, sky, self.labels(x), u)
+            return marginal.draw_distance_and_reddening(self.model, self.prior, chosen, sky, self.labels(x), u)
 
         mu, reddening = jax.vmap(one)(x, uniform(key, (len(x), 2), x.dtype))
         return Draws(self.labels(x), mu, reddening)
@@ -92,7 +93,7 @@ class Problem(eqx.Module):
         roughly: bool = False,
     ) -> Float[Array, ""]:
         at = self.model, self.prior, star, sky, self.labels(x)
-        return likelihood.log_marginal(*at, photometry=photometry, roughly=roughly) + self._log_jacobian
+        return marginal.log_marginal(*at, photometry=photometry, roughly=roughly) + self._log_jacobian
 
     @property
     def _log_jacobian(self) -> Float[Array, ""]:

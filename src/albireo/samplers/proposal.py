@@ -23,10 +23,12 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from albireo.device import jit_over_stars, over_stars
-from albireo.likelihood import Photometry, Star, parallax_from_distance_modulus
+from albireo.likelihood import Star, parallax_from_distance_modulus
+from albireo.marginal import Photometry
 from albireo.model.mixture import GaussianMixture, fit_weighted, whiten
 from albireo.outliers import Hypotheses
 from albireo.priors.base import log_prob_without_reddening, sightline
+from albireo.priors.distance import LOG_TEN_FIFTH
 from albireo.samplers.base import Problem
 from albireo.samplers.weights import least_effective
 from albireo.upper_limits import Limits
@@ -140,7 +142,7 @@ class FirstLook(eqx.Module):
         mu = mean_residual - reddening * mean_r
         parallax = parallax_from_distance_modulus(mu)
         variance_mu = 1 / weight + mean_r**2 / spread
-        variance = variance_mu * (np.log(10) / 5 * parallax) ** 2
+        variance = variance_mu * (LOG_TEN_FIFTH * parallax) ** 2
         chi2_parallax = (star.parallax - parallax) ** 2 * star.parallax_ivar / (1 + variance * star.parallax_ivar)
         theta = problem.model.label_median
         log_found = 0.0
