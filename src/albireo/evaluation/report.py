@@ -10,10 +10,10 @@ from astropy import units as u
 from astropy.table import Table
 from jaxtyping import Int
 
-from albireo.catalog import remove_error_floor
 from albireo.errors import UserError
 from albireo.evaluation.compare import compare
 from albireo.evaluation.scores import score_bands
+from albireo.measurements import remove_error_floor
 from albireo.model.stellar import StellarModel
 from albireo.training.dataset import TrainingSet
 from albireo.training.evaluate import Evaluation, evaluate

@@ -5,8 +5,9 @@ import numpy as np
 from astropy.table import Column, Table
 from jaxtyping import Float
 
-from albireo.catalog import DEFAULT_LABELS, LABEL_UNITS
+from albireo.catalog import DEFAULT_LABELS
 from albireo.errors import UserError
+from albireo.measurements import LABEL_UNITS
 from albireo.surveys.corrections import ZERO_POINT
 from albireo.surveys.rows import Rows
 from albireo.tables import as_text, refuse_radians

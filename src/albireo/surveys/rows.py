@@ -8,7 +8,7 @@ import numpy as np
 from astropy.table import Table
 from jaxtyping import Float, Int, Shaped
 
-from albireo.catalog import impossible_magnitudes, without_marks
+from albireo.measurements import impossible_magnitudes, without_marks
 from albireo.surveys.base import LABEL_FLOORS, MAG_FLOOR, POGSON, Flux, Magnitude, Survey
 from albireo.tables import Columns, as_text
 

@@ -17,8 +17,8 @@ import optax
 from jaxtyping import Bool, Float
 
 from albireo.cache import keep_compiled_code
-from albireo.catalog import remove_error_floor
 from albireo.errors import UserError
+from albireo.measurements import remove_error_floor
 from albireo.model.domain import KernelDomain
 from albireo.model.mixture import GaussianMixture
 from albireo.model.spread import Spread

@@ -18,8 +18,9 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy.sparse.csgraph import connected_components
 
-from albireo.catalog import DEFAULT_LABELS, LABEL_UNITS, known_labels
+from albireo.catalog import DEFAULT_LABELS
 from albireo.errors import UserError
+from albireo.measurements import LABEL_UNITS, known_labels
 from albireo.tables import Columns, as_text, to_astropy
 
 if TYPE_CHECKING:
