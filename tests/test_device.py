@@ -1,5 +1,6 @@
 """Stars side by side give what stars one after the other give."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,6 +15,15 @@ def test_all_stars_are_computed_whatever_the_number_at_once(monkeypatch, at_once
     first, second = jnp.arange(5.0), jnp.arange(10.0).reshape(5, 2)
     result = device.over_stars(lambda args: {"sum": args[0] + args[1].sum()}, (first, second))
     np.testing.assert_array_equal(result["sum"], first + second.sum(axis=1))
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_numbers_are_as_precise_as_they_are_asked_to_be(double):
+    """An accelerator multiplies matrices with ten bits unless it is told."""
+    with device.arithmetic(double):
+        product = jax.make_jaxpr(lambda a: a @ a)(jnp.ones((2, 2)))
+    assert "HIGHEST" in str(product)
+    assert product.out_avals[0].dtype == (np.float64 if double else np.float32)
 
 
 @pytest.mark.parametrize("options", [{}, {"xla_cpu_multi_thread_eigen": False, "xla_no_such_option": 1}])

@@ -143,6 +143,19 @@ def test_reweighting_does_not_pretend(model, milky_way, hosts, weighted):
     assert np.isnan(few.summary()["teff_p50"][np.arange(len(hosts)) != hottest]).all()
 
 
+def test_reweighting_mends_no_star_and_spoils_none(milky_way, weighted):
+    """One that had not converged stays so; one with another sampler's draws, equally weighted, is no worse for it."""
+    tree = weighted.tree.copy(deep=True)
+    tree["sample_stats"]["flags"][1] |= int(Flag.NOT_CONVERGED)
+    tree["weighted_posterior"]["log_weight"][:, :, 2] = -np.log(weighted.tree["posterior"].sizes["draw"])
+    tree["sample_stats"]["ess_kish"][2] = 500
+    again = Posterior(tree, weighted.problem).reweight(milky_way)
+    np.testing.assert_array_equal((again.flags & Flag.NOT_CONVERGED) > 0, [False, True, False])
+    summary = again.summary()
+    assert summary["ess_kish"][2] == pytest.approx(500)
+    np.testing.assert_array_equal(summary["engine"], weighted.summary()["engine"])
+
+
 @pytest.mark.parametrize("content", [None, b"no netCDF", b"\x89HDF\r\n\x1a\n" + bytes(100)])
 def test_what_is_no_posterior_is_refused(tmp_path, content):
     path = tmp_path / "posterior.nc"
@@ -327,7 +340,9 @@ def test_double_precision_gives_the_same_posteriors(model, milky_way, hosts, sam
     )
     assert double.tree["posterior"]["teff"].dtype == np.float32
     assert double.tree.attrs["double"] == "True"
-    assert np.all(double.flags == single.flags)
+    # Of the first star a third of the draws are outside the domain, which is judged by 16 of them.
+    by_chance = int(Flag.OUTSIDE_DOMAIN)
+    np.testing.assert_array_equal(double.flags | by_chance, single.flags | by_chance)
     for name in ("teff", "logg", "feh", "distance_modulus", "reddening"):
         shift = np.asarray(double.summary()[f"{name}_mean"] - single.summary()[f"{name}_mean"], float)
         assert np.all(np.abs(shift) < 5 * np.asarray(single.summary()[f"{name}_std"], float) * np.sqrt(2 / 400)), name

@@ -61,6 +61,17 @@ def test_marginal_likelihood_is_the_integral_over_distance_and_reddening(model, 
         assert log_marginal(model, priors[prior], star, theta) == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.parametrize("parallax", [5.0, 20.0, 100.0])
+def test_marginal_likelihood_holds_where_a_precise_parallax_contradicts_the_photometry(model, milky_way, parallax):
+    """Up to thousands of errors away: the posterior is where the parallax is, with much dust."""
+    catalog = simulate(model, (SUN,))
+    catalog.parallax[0], catalog.parallax_err[0] = parallax, 2e-4 * parallax
+    (theta, *_), star = SUN, one(stars_of(catalog, scatter=model.scatter), 0)
+    mu = 10 - 5 * np.log10(parallax)
+    expected = brute_force(model, milky_way, star, jnp.array(theta), mu, 4.0, width=0.015)[-1]
+    assert log_marginal(model, milky_way, star, jnp.array(theta)) == pytest.approx(expected, abs=0.05)
+
+
 def test_marginal_likelihood_holds_under_the_scatter_of_the_model(model, milky_way):
     stars = stars_of(simulate(model, mag_err=0.003), scatter=model.scatter)
     for number, (theta, mu, reddening) in enumerate(TRUTHS):

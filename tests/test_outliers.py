@@ -12,6 +12,8 @@ from scipy.special import logsumexp
 from albireo import Importance, UserError, infer
 from albireo.flags import Flag
 from albireo.outliers import OUTLIER_WIDTH, choose, draw, hypotheses, outlier_probability, total
+from albireo.predictive import log_likelihood_of_draws
+from albireo.samplers import Draws
 from stars import SUN, TRUTHS, simulate
 
 QUICK = Importance(batch_size=2)
@@ -71,6 +73,26 @@ def test_total_is_the_mixture_of_gaussians(model, every, sun):
         assert float(log_prior) == pytest.approx(every.log_prior[0, 3])
 
 
+def test_likelihood_of_a_magnitude_given_the_others_is_that_of_the_mixture(model, every, sun):
+    """p(m) / p(m without it), for a magnitude 3 mag off and for all others; against SciPy."""
+    theta, mu, reddening = SUN
+    expected = np.asarray(model.magnitudes(jnp.array(theta), mu, reddening), float)
+    mag = sun.mag[0].copy()
+    mag[2] += 3
+    extra = np.concatenate([np.zeros((1, len(mag))), OUTLIER_WIDTH * np.eye(len(mag))])
+    each = every.log_prior[0][:, None] / len(mag) + stats.norm(expected, np.hypot(sun.mag_err[0], extra)).logpdf(mag)
+    own = each - every.log_prior[0][:, None] / len(mag)
+    reference = logsumexp(each.sum(1)) - logsumexp(each.sum(1)[:, None] - own, axis=0)
+    stars = dataclasses.replace(every.stars, mag=every.stars.mag.copy())
+    stars.mag[0] = mag
+    draws = Draws(np.array(theta)[None, None, None], np.array([[[mu]]]), np.array([[[reddening]]]))
+    with jax.enable_x64(True):
+        one = jax.tree.map(lambda a: jnp.asarray(a[:1]), dataclasses.replace(every, stars=stars))
+        bands, _ = log_likelihood_of_draws(model, one, jax.tree.map(jnp.asarray, draws))
+    np.testing.assert_allclose(np.asarray(bands)[0, 0, 0], reference, atol=2e-3)
+    assert reference[2] < -5 > reference.min() - 1  # the wild one is the unlikeliest, far from impossible
+
+
 def test_the_likeliest_hypotheses_are_kept_and_always_the_first(every):
     score = np.tile(np.arange(14.0), (2, 1))
     kept = choose(every, score)
@@ -105,6 +127,9 @@ def test_one_wild_magnitude_does_little_harm(model, milky_way):
         low, middle, high = (np.asarray(expected[f"{name}_{p}"], float) for p in ("p16", "p50", "p84"))
         assert np.all(np.abs(np.asarray(summary[f"{name}_p50"], float) - middle) < (high - low) / 2)
     assert set(posterior.tree["sample_stats"]["outlier_probability"].dims) == {"star", "band"}
+    again = posterior.reweight(milky_way)
+    np.testing.assert_array_equal(again.summary()["outlier"], summary["outlier"])
+    np.testing.assert_array_equal(again.flags, posterior.flags)
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 0.5, float("nan")])

@@ -5,8 +5,9 @@ time to be busy.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache, wraps
 from threading import Lock
 from typing import Any
@@ -74,6 +75,16 @@ def over_stars(function: Callable[[Any], Any], stars: Any) -> Any:
     return jax.lax.map(function, stars) if at_once == 1 else jax.lax.map(function, stars, batch_size=at_once)
 
 
+@contextmanager
+def arithmetic(double: bool) -> Iterator[None]:  # noqa: FBT001
+    """Single or double precision for what this thread computes meanwhile; every thread has to be told for itself.
+
+    Matrix products have it too: an accelerator multiplies with ten bits unless it is told.
+    """
+    with jax.enable_x64(double), jax.default_matmul_precision("highest"):
+        yield
+
+
 # To XLA on a processor. What is computed of one star is small: to share an operation among the cores, or to enter the
 # library of vector operations that XLA calls for single ones, costs more than the operation. Several batches of stars
 # are in flight instead. The widest vectors that the processor has, of which XLA takes half by itself.
@@ -134,7 +145,7 @@ def in_parts(function: Callable[..., Any], *stars: Any) -> Any:
     double = jax.config.jax_enable_x64
 
     def run(part):
-        with jax.enable_x64(double):  # which every thread is told for itself
+        with arithmetic(double):
             return function(*part)
 
     with ThreadPoolExecutor(batches_in_flight()) as pool:

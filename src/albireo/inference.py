@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt32
 from albireo.cache import keep_compiled_code, remember_last
 from albireo.catalog import Catalog
 from albireo.certificate import is_poor_fit
-from albireo.device import batch_sizes, batches_in_flight, over_stars, padded_size, stars_in_a_batch
+from albireo.device import arithmetic, batch_sizes, batches_in_flight, over_stars, padded_size, stars_in_a_batch
 from albireo.errors import UserError
 from albireo.likelihood import Star, scores
 from albireo.model import StellarModel, load_model
@@ -85,7 +85,7 @@ def infer(
     if getattr(prior, "depends_on_position", False) and np.any(np.isnan(catalog.glon)):
         warnings.warn("stars without a sky position get the prior's average over the sky.", stacklevel=2)
     problem = Problem(model, prior)
-    with jax.enable_x64(double):
+    with arithmetic(double):
         in_precision = in_double(problem) if double else problem
         batch = _sample_all(in_precision, sampler, catalog, outliers, seed, progress or _silent)
     # Draws are kept, and what is derived of them made, in single precision: 1e-7 of a magnitude.
@@ -239,7 +239,7 @@ def _sample(
     def run(start: int, size: int) -> Batch:
         index = np.arange(start, min(start + size, num))
         padded = np.resize(index, size)
-        with jax.enable_x64(_dtype(problem) == np.float64):  # which every thread is told for itself
+        with arithmetic(_dtype(problem) == np.float64):
             some = jax.tree.map(jnp.asarray, _some(stars, padded))
             batch = sampler.run(problem, look, some, jax.random.wrap_key_data(jnp.asarray(keys[padded])))
         batch = jax.tree.map(lambda a: np.asarray(a)[: len(index)], batch)

@@ -180,6 +180,14 @@ def _spread_directions(model, star, theta) -> Float[Array, "member band"]:
     return star.whiten(model.spread.directions(model.standardise(theta)).T)
 
 
+def log_likelihood_magnitudes(
+    model: StellarModel, star: Star, theta: Float[Array, " label"], mu: Float[Array, ""], reddening: Float[Array, ""]
+) -> Float[Array, ""]:
+    """log p(m | θ, μ, E) of one star, upper limits among its magnitudes."""
+    at = theta, mu, reddening
+    return jnp.sum(log_likelihood_bands(model, star, *at) + log_likelihood_limits(model, star, *at))
+
+
 def log_likelihood_parallax(star: Star, mu: Float[Array, ""]) -> Float[Array, ""]:
     """Gaussian log-likelihood of the parallax, in parallax space, so that negative parallaxes are data."""
     inverse_err = jnp.sqrt(star.parallax_ivar)
@@ -190,9 +198,7 @@ def log_likelihood(
     model: StellarModel, star: Star, theta: Float[Array, " label"], mu: Float[Array, ""], reddening: Float[Array, ""]
 ) -> Float[Array, ""]:
     """log p(m, ϖ | θ, μ, E) of one star."""
-    at = theta, mu, reddening
-    of_bands = log_likelihood_bands(model, star, *at) + log_likelihood_limits(model, star, *at)
-    return jnp.sum(of_bands) + log_likelihood_parallax(star, mu)
+    return log_likelihood_magnitudes(model, star, theta, mu, reddening) + log_likelihood_parallax(star, mu)
 
 
 def log_posterior(

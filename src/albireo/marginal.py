@@ -159,6 +159,8 @@ def _log_integrand(prior: Prior, star: Star, sky, quadratic: Quadratic, theta, m
 def _mode_and_width(prior: Prior, star: Star, sky, quadratic: Quadratic, num_newton: int = NUM_NEWTON):
     """Mode and Gaussian width of photometry × parallax × p(E | μ) over μ, by Newton steps.
 
+    They start where photometry and parallax meet, both taken as Gaussians in μ: a precise parallax may be far from what
+    the photometry says.
     The density of stars along the sightline and upper limits are left out: they change slowly over this width. Of a
     mixture p(E | μ) the component is taken that is heaviest where photometry alone puts the star. The integral does not
     depend on where its nodes stand, so no gradient is taken through them.
@@ -183,7 +185,12 @@ def _mode_and_width(prior: Prior, star: Star, sky, quadratic: Quadratic, num_new
         curvature = jnp.maximum(curvature, 0.1)
         return mu + jnp.clip(slope / curvature, -1.0, 1.0), 1 / jnp.sqrt(curvature)
 
-    mu, widths = jax.lax.scan(step, quadratic.mu, None, length=num_newton)
+    of_parallax = jnp.maximum(star.parallax, 1e-3)
+    precision = jnp.where(star.parallax > 0, star.parallax_ivar * (LOG_TEN_FIFTH * of_parallax) ** 2, 0)
+    of_photometry = quadratic.h_mu - quadratic.h_cross**2 / (quadratic.h_reddening + 0.01)
+    share = precision / (precision + jnp.maximum(of_photometry, 0.1))
+    start = quadratic.mu + share * (-jnp.log(0.01 * of_parallax) / LOG_TEN_FIFTH - quadratic.mu)
+    mu, widths = jax.lax.scan(step, start, None, length=num_newton)
     return mu, widths[-1]
 
 

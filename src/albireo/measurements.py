@@ -20,6 +20,8 @@ _MAG_RANGE = (-5.0, 40.0)
 # Fewer than 20 stars of the sky are brighter than this in the optical: a table of mostly such values holds fluxes.
 _BRIGHT_MAG = 1.0
 _ENOUGH_TO_JUDGE = 10
+# A magnitude of a larger error [mag] says nothing, and single precision has no digits left for the others.
+_MAX_ERR = 1e3
 # Rounding in a table may put an error that is all floor below it; and no magnitude is known better than this [mag].
 _ROUNDING, _MIN_ERR = 1e-3, 1e-4
 # What surveys write for "no magnitude", with either sign (Pan-STARRS -999, SDSS -9999, SExtractor 99, PARSEC 999.999);
@@ -69,9 +71,11 @@ def _magnitudes(columns: Columns, band: str):
             f"column {band} is in {system} magnitudes; convert it to {BANDS[band].system} magnitudes first."
         )
     _check_errors(columns, err, f"{band}_err")
-    mag = without_marks(mag, np.abs(mag))
+    mag, err = without_marks(mag, np.abs(mag)), without_marks(err, np.abs(err))
     outside = impossible_magnitudes(mag, f"column {band}") if columns.strict else _outside_range(mag)
-    bad = outside | (~np.isnan(mag) & (np.isinf(err) | (err <= 0)))
+    useless = (err <= 0) | (err > _MAX_ERR)
+    bad = outside | (~np.isnan(mag) & useless)
+    err = np.where(useless, np.nan, err)
     valid_mag, valid_err, bad = _valid(np.where(outside, np.nan, mag), err, bad)
     return valid_mag, valid_err, ~np.isnan(mag), bad
 

@@ -20,7 +20,7 @@ from albireo.errors import UserError
 from albireo.groups import as_arviz, by_measurement, catalog_of, data_groups, dataset, draws_of, star_index
 from albireo.likelihood import Star
 from albireo.model import StellarModel, load_model
-from albireo.outliers import OUTLIER_WIDTH
+from albireo.outliers import OUTLIER_WIDTH, hypotheses
 from albireo.predictive import best, extinction, log_likelihood_of_draws, measure_again, outlier_probabilities
 from albireo.priors import Prior, load_prior
 from albireo.samplers import Batch, Draws, Problem
@@ -153,12 +153,15 @@ class Posterior:
         """Log-likelihood of every magnitude given the star's others, and of the parallax, at every draw.
 
         The model's scatter correlates the bands; a magnitude given all others is what leave-one-out cross-validation
-        (`az.loo`) needs (Bürkner, Gabry & Vehtari 2021, Comput. Stat. 36, 1243). Without scatter it is the plain one. A
-        missing band has 0.
+        (`az.loo`) needs (Bürkner, Gabry & Vehtari 2021, Comput. Stat. 36, 1243). Without scatter it is the plain one,
+        with `outliers` that of the mixture. A missing band has 0.
         """
         if "log_likelihood" in self.tree.children:
             return self.tree["log_likelihood"].to_dataset()
         stars, draws = self.stars_and_draws()
+        if fraction := float(self.tree.attrs.get("outliers", 0)):
+            every = hypotheses(catalog_of(self.tree), self.known_problem().model.scatter, fraction)
+            stars = jax.tree.map(jnp.asarray, every)
         bands, parallax = log_likelihood_of_draws(self.known_problem().model, stars, draws)
         dims = ("star", "chain", "draw")
         shared = {name: self.tree["posterior"][name] for name in dims}
@@ -205,7 +208,7 @@ class Posterior:
 
         Every draw is weighted by the ratio of the new prior to the old, with Pareto smoothing. `k_hat` and `ess_kish`,
         which counts the draws of chains by their effective sample size, say whether a star's draws can stand for its
-        new posterior; where they cannot (above 0.7, below 400), or the chains had not converged, the star is flagged
+        new posterior; where they cannot (above 0.7, below 400), or the draws had not converged, the star is flagged
         `not_converged` and has to be inferred again. A star none of whose draws the new prior allows is NaN.
 
         Args:
@@ -228,19 +231,33 @@ class Posterior:
         else:
             log_weight = np.full_like(draws.mu, -np.log(draws.mu.shape[2]), dtype=float)
         stats = self.tree["sample_stats"]
-        evidence = {name: stats[name].values for name in ("log_evidence", "log_evidence_err") if name in stats}
+        kept = {name: stats[name].values for name in ("log_evidence", "log_evidence_err", "engine") if name in stats}
         position = np.stack([catalog.glon, catalog.glat], axis=-1)
-        chains = "weighted_posterior" not in self.tree.children and "ess_min" in stats
-        # A star that chains did not serve has independent draws.
-        efficiency = np.nan_to_num(np.asarray(stats["ess_min"]), nan=np.inf) if chains else np.full(len(self), np.inf)
-        efficiency = np.minimum(efficiency / draws.mu.shape[2], 1)
-        batch = reweight_batch(problem.prior, new, position, draws, log_weight, evidence, efficiency)
-        metadata = {"sampler": f"{self.tree.attrs['sampler']}, reweighted", "seed": int(self.tree.attrs["seed"])}
+        efficiency = self._independent_draws(log_weight[:, 0]) / draws.mu.shape[2]
+        batch = reweight_batch(problem.prior, new, position, draws, log_weight, kept, efficiency)
+        attrs = self.tree.attrs
+        metadata = {name: attrs[name] for name in ("outliers", "double") if name in attrs}
+        metadata |= {"sampler": f"{attrs['sampler']}, reweighted", "seed": int(attrs["seed"])}
         reweighted = Posterior.from_batch(batch, catalog, Problem(problem.model, new), metadata)
-        if chains:  # weights do not mend them
-            lasting = self.flags & int(flags.Flag.NOT_CONVERGED | flags.Flag.DIVERGENT)
-            reweighted.tree["sample_stats"]["flags"] |= lasting
+        # Weights do not mend what had not converged.
+        lasting = self.flags & int(flags.Flag.NOT_CONVERGED | flags.Flag.DIVERGENT)
+        reweighted.tree["sample_stats"]["flags"] |= lasting
         return reweighted
+
+    def _independent_draws(self, log_weight: Float[np.ndarray, "star draw"]) -> Float[np.ndarray, " star"]:
+        """As how many independent draws those of every star count before their weights, at most as many as there are.
+
+        Draws of chains depend on each other; and equal weights among others are of draws that another sampler had made,
+        chosen by their weights.
+        """
+        stats, num = self.tree["sample_stats"], log_weight.shape[1]
+        independent = np.full(len(self), float(num))
+        if "ess_min" in stats:
+            independent = np.fmin(independent, np.asarray(stats["ess_min"]))
+        if "weighted_posterior" in self.tree.children:
+            chosen = np.ptp(log_weight, axis=1) == 0
+            independent = np.where(chosen, np.fmin(independent, np.asarray(stats["ess_kish"])), independent)
+        return independent
 
     def summary(self) -> "QTable":
         """One row a star: id, mean, standard deviation and percentiles of every variable, certificate, flags.

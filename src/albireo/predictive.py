@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import logsumexp
 from jaxtyping import Array, Float
 
 from albireo.catalog import Catalog
@@ -12,12 +13,13 @@ from albireo.likelihood import (
     Star,
     log_likelihood_each_band,
     log_likelihood_limits,
+    log_likelihood_magnitudes,
     log_likelihood_parallax,
     parallax_from_distance_modulus,
     scores,
 )
 from albireo.model import StellarModel
-from albireo.outliers import hypotheses, outlier_probability
+from albireo.outliers import Hypotheses, hypotheses, outlier_probability
 from albireo.samplers import Batch, Draws
 from albireo.statistics import systematic
 
@@ -58,13 +60,22 @@ def outlier_probabilities(
 
 @eqx.filter_jit
 def log_likelihood_of_draws(
-    model: StellarModel, stars: Star, draws: Draws
+    model: StellarModel, stars: Star | Hypotheses, draws: Draws
 ) -> tuple[Float[Array, "star chain draw band"], Float[Array, "star chain draw"]]:
-    """Of each magnitude given the star's others, and of the parallax."""
+    """Of each magnitude given the star's others, and of the parallax.
+
+    Under several hypotheses h it is p(m) / p(m without it), each the sum over h: of p(h) p(m | h), and of that over the
+    magnitude's own p given the others and h.
+    """
 
     def one(star, draw):
-        bands = log_likelihood_each_band(model, star, draw.theta, draw.mu, draw.reddening)
-        return bands, log_likelihood_parallax(star, draw.mu)
+        if isinstance(star, Star):
+            bands = log_likelihood_each_band(model, star, *draw)
+            return bands, log_likelihood_parallax(star, draw.mu)
+        each = jax.vmap(lambda star: log_likelihood_each_band(model, star, *draw))(star.stars)
+        log_p = star.log_prior + jax.vmap(lambda star: log_likelihood_magnitudes(model, star, *draw))(star.stars)
+        bands = logsumexp(log_p) - logsumexp(log_p[:, None] - each, axis=0)
+        return bands, log_likelihood_parallax(jax.tree.map(lambda a: a[0], star.stars), draw.mu)
 
     over_draws = jax.vmap(jax.vmap(one, in_axes=(None, 0)), in_axes=(None, 0))
     return jax.lax.map(lambda args: over_draws(*args), (stars, draws), batch_size=16)

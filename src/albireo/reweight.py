@@ -19,7 +19,7 @@ def reweight_batch(
     position: Float[np.ndarray, "star 2"],
     draws: Draws,
     log_weight: Float[np.ndarray, "star chain draw"],
-    star_stats: dict[str, Float[np.ndarray, " star"]],
+    star_stats: dict[str, np.ndarray],
     efficiency: Float[np.ndarray, " star"],
 ) -> Batch:
     """Draws from posteriors under one prior, weighted to be those under another.
@@ -30,7 +30,7 @@ def reweight_batch(
         position: Galactic longitude and latitude of the stars [deg]; NaN where unknown.
         draws: the draws, axes (star, chain, draw).
         log_weight: logarithms of their weights, which sum to one.
-        star_stats: the log evidence under the old prior and its error, where they are known.
+        star_stats: the log evidence under the old prior and its error, and which sampler served a star, where known.
         efficiency: how many independent draws each draw of a star is worth, at most 1.
 
     Returns:
@@ -52,6 +52,7 @@ def reweight_batch(
         stats["log_evidence_err"] = np.hypot(star_stats["log_evidence_err"], relative_err)
     stats["converged"] = judge_weights(k_hat, stats["ess_kish"])
     stats = {name: np.where(possible, values, np.nan) for name, values in stats.items()}
+    stats |= {name: star_stats[name] for name in ("engine",) if name in star_stats}
     draws = jax.tree.map(lambda a: np.where(possible.reshape(-1, *[1] * (a.ndim - 1)), a, np.nan), draws)
     return Batch(draws, smoothed.reshape(shape), {"log_prior": log_new}, stats)
 

@@ -75,7 +75,7 @@ OTHERS: dict[str, Column] = {
     "ess_min": Column("", "meta.number", "least bulk or tail effective sample size of all variables"),
     "n_divergent": Column("", "meta.number", "number of divergent transitions"),
     "k_hat": Column("", "", "Pareto k_hat of the weights; above 0.7 they cannot be trusted"),
-    "ess_kish": Column("", "meta.number", "Kish effective sample size of the weighted draws"),
+    "ess_kish": Column("", "meta.number", "Kish effective sample size of the engine's weighted draws"),
     "ess_mean": Column("", "meta.number", "least effective sample size of the weighted means of all variables"),
     "engine": Column("", "meta.code;meta.software", "sampler that served the star"),
     "outlier": Column("", "instr.bandpass", "band of the magnitude that is more likely an outlier than not, or empty"),

@@ -1,18 +1,21 @@
 """Samplers against posteriors known in closed form, against ArviZ, and against each other on real stars."""
 
+from types import SimpleNamespace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from astropy.table import Table
+from dynesty.internal_samplers import SamplerArgument
 from scipy import stats
 
 from albireo import NUTS, Catalog, Importance, Nested, UserError, infer
 from albireo.likelihood import Star
 from albireo.marginal import Proposed
 from albireo.model.mixture import GaussianMixture
-from albireo.samplers import Draws, FirstLook
+from albireo.samplers import Draws, FirstLook, nested
 from albireo.samplers.weights import least_effective, smooth_weights
 from stars import GIANT, PLANET_HOSTS, simulate
 
@@ -131,6 +134,34 @@ def test_nested_sampling_owes_its_evidence_to_no_first_look():
     keys = jax.random.split(jax.random.key(8), 1)
     stats = SAMPLERS["nested"].run(KnownProblem(density, 3.0), broad_look(beside), star, keys).star_stats
     assert abs(stats["log_evidence"][0] - 3.0) < 4 * stats["log_evidence_err"][0]
+
+
+@pytest.mark.parametrize("max_calls", [2000, 10**9])
+def test_a_bound_next_to_all_of_which_is_outside_of_the_cube_is_no_end(max_calls):
+    """Points are drawn until one is inside, or until there have been as many as there may be."""
+    coordinates = nested._Coordinates(np.zeros(3), np.eye(3))
+    blocks = nested._Blocks(lambda x: -np.sum(x**2, axis=1), coordinates, np.random.default_rng(0), max_calls)
+    center = np.full(3, 1.0 if max_calls > 2000 else 2.0)
+    axes = 0.1 * np.eye(3)
+    bound = SimpleNamespace(
+        ells=[SimpleNamespace(axes=axes)], logvol_ells=np.zeros(1), ctrs=center[None], ams=np.linalg.inv(axes**2)[None]
+    )
+    argument = SamplerArgument(
+        u=np.full(3, 0.5), loglstar=-np.inf, axes=None, scale=1, prior_transform=None, loglikelihood=None, rseed=None,
+        kwargs={"bound": bound},
+    )  # fmt: skip
+    found = blocks.map(None, [argument])
+    assert len(found) == 1
+    assert np.all((found[0].u > 0) & (found[0].u < 1))
+    assert (blocks.num_calls > max_calls) == (max_calls == 2000)
+
+
+def test_equal_weights_have_no_tail():
+    """Nothing is wrong with them, unlike with weights that are all nothing."""
+    log_weight, k_hat = smooth_weights(jnp.full(500, 3.0))
+    np.testing.assert_allclose(log_weight, -np.log(500), rtol=1e-5)
+    assert k_hat < 0
+    assert smooth_weights(jnp.full(500, -jnp.inf))[1] == jnp.inf
 
 
 def test_smoothed_weights_agree_with_arviz():

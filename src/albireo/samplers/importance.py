@@ -20,7 +20,7 @@ class Importance:
     """Adaptive importance sampling with Pareto-smoothed weights.
 
     Attributes:
-        num_samples: weighted draws per star.
+        num_samples: weighted draws per star; with less than about 700 the effective sample of most is below 400.
         num_refits: how often the mixture is fitted anew to weighted draws from it, which some stars need.
         escalate: whether a star of k̂ above 0.7, an effective sample below 400 or one of any variable's mean below 200
             goes on by itself to one refit, three and seven, with two, four and eight times as many draws, then to NUTS,

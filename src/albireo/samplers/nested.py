@@ -180,6 +180,11 @@ class _Blocks:
         found, num_calls = [], 0
         while len(found) < num:
             u = self._draw_in_bound(argument.kwargs.get("bound"), len(argument.u))
+            if not len(u):  # next to all of the bound is outside of the cube; counted, so that it comes to an end
+                self.num_calls += _BLOCK
+                if self.num_calls <= self._max_calls:
+                    continue
+                u = self._draw_in_bound(None, len(argument.u))
             x = self.coordinates.labels(u)
             log_likelihood = self.log_likelihood(x)
             if self.num_calls > self._max_calls:

@@ -1,6 +1,6 @@
 """The No-U-Turn sampler over the labels, many stars at once.
 
-Distance modulus and reddening are integrated out and drawn back (see `likelihood`), which leaves few, well-behaved
+Distance modulus and reddening are integrated out and drawn back (see `marginal`), which leaves few, well-behaved
 dimensions. Each draw is two independence Metropolis steps that propose from the mixture fitted to the star's
 posterior, which move between modes, then one NUTS transition (Hoffman & Gelman 2014; BlackJAX's kernel), which moves
 within a mode. Both leave the posterior invariant, so their composition does; a dwarf that might be a giant is visited

@@ -13,6 +13,8 @@ from albireo.outliers import Hypotheses
 from albireo.samplers.base import Batch, Draws, Problem
 from albireo.samplers.convergence import judge_weights
 
+_NO_TAIL = -1.0  # k̂ of ratios of which the largest are all equal
+
 
 @jit_over_stars
 def weigh_batch(
@@ -55,7 +57,8 @@ def least_effective(log_weight: Float[Array, " draw"], values: Float[Array, "dra
     weight = jnp.exp(log_weight)[:, None]
     deviation2 = (values - jnp.sum(weight * values, axis=0)) ** 2
     variance, squared_err = jnp.sum(weight * deviation2, axis=0), jnp.sum(weight**2 * deviation2, axis=0)
-    return jnp.min(variance / squared_err)
+    # A variable that does not vary is known.
+    return jnp.min(jnp.where(squared_err > 0, variance / squared_err, jnp.inf))
 
 
 def smooth_weights(log_ratio: Float[Array, " draw"]) -> tuple[Float[Array, " draw"], Float[Array, ""]]:
@@ -78,9 +81,10 @@ def smooth_weights(log_ratio: Float[Array, " draw"]) -> tuple[Float[Array, " dra
     safe_k = jnp.where(jnp.abs(k) < 1e-4, 1e-4, k)
     quantile = cutoff + scale * jnp.expm1(-safe_k * jnp.log1p(-p)) / safe_k
     smoothed = log_ratio.at[tail].set(jnp.minimum(jnp.log(quantile), 0.0), unique_indices=True)
-    usable = jnp.isfinite(k) & (excess[-1] > 0)
+    equal = excess[-1] == 0
+    usable = jnp.isfinite(k) & ~equal
     log_weight = jnp.where(usable, smoothed, log_ratio)
-    return log_weight - logsumexp(log_weight), jnp.where(usable, k, jnp.inf)
+    return log_weight - logsumexp(log_weight), jnp.where(usable, k, jnp.where(equal, _NO_TAIL, jnp.inf))
 
 
 def fit_generalised_pareto(excess: Float[Array, " tail"]) -> tuple[Float[Array, ""], Float[Array, ""]]:
