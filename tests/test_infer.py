@@ -256,14 +256,15 @@ class Nowhere(UniformPrior):
         return -jnp.inf * jnp.ones(jnp.shape(mu))
 
 
-@pytest.mark.parametrize("sampler", [QUICK, Nested(num_live=50), Importance()])
-def test_a_prior_without_mass_leaves_no_draws(model, sampler):
+@pytest.mark.parametrize("sampler", [QUICK, CHAINS, Nested(num_live=50), Importance()])
+def test_a_prior_without_mass_leaves_no_draws(model, sampler, caplog):
     prior = Nowhere(jnp.array([4000.0, 0.5, -2.0]), jnp.array([7500.0, 5.0, 0.5]))
     posterior = infer(simulate(model)[:1], model=model, prior=prior, sampler=sampler)
     assert posterior.flags[0] & Flag.NOT_SAMPLED
     assert not posterior.flags[0] & Flag.SEVERAL_MODES
     summary = posterior.summary()
     assert all(np.isnan(float(np.asarray(summary[f"{name}_mean"])[0])) for name in ("teff", "distance", "reddening"))
+    assert not caplog.records  # nor does a library say so in its own words
 
 
 class PlainPrior:
@@ -312,12 +313,18 @@ def test_a_star_with_one_magnitude_is_flagged_and_not_sampled(model, milky_way):
         ({"sampler": NUTS}, "nuts, nested, importance"),
         ({"outliers": "a"}, "must be from 0 to 0.5; got 'a'"),
         ({"seed": -1}, "seed must be an integer"),
+        ({"seed": True}, "seed must be an integer"),
         ({"model": "nothing.safetensors"}, "nothing.safetensors"),
     ],
 )
 def test_a_users_mistake_is_one_sentence(hosts, model, settings, says):
     with pytest.raises(UserError, match=says):
         infer(hosts, **({"model": model} | settings))
+
+
+def test_a_table_in_place_of_a_catalogue_is_told(hosts, model):
+    with pytest.raises(UserError, match=r"Catalog\.from_table\(table\); got a Table"):
+        infer(hosts.to_table(), model=model)
 
 
 def test_a_catalogue_without_stars_is_told(hosts, model):

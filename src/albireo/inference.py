@@ -63,11 +63,17 @@ def infer(
         The posteriors of all stars; a star that cannot be sampled is flagged and its results are NaN.
 
     Raises:
-        UserError: there is no such model, prior or sampler, the model has no spread to allow for, there is no star, or
-            none has a band of the model; or the seed or the share of outliers is out of range.
+        UserError: the stars are no Catalog, there is no such model, prior or sampler, the model has no spread to allow
+            for, there is no star, or none has a band of the model; or the seed or the share of outliers is out of
+            range.
     """
     keep_compiled_code()
-    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+    if not isinstance(catalog, Catalog):
+        raise UserError(
+            "infer needs a Catalog, from Catalog.read(path) or Catalog.from_table(table); "
+            f"got a {type(catalog).__name__}."
+        )
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise UserError(f"seed must be an integer from 0 to 2**32 - 1; got {seed!r}.")
     model = model if isinstance(model, StellarModel) else load_model(model)
     if spread and model.spread is None:

@@ -18,9 +18,24 @@ def judge_chains(
 ) -> dict[str, Float[np.ndarray, " star"] | Bool[np.ndarray, " star"]]:
     """Worst rank-normalised r̂ and least bulk or tail effective sample size over labels, μ and E of every star.
 
-    (Vehtari et al. 2021, Bayesian Analysis 16, 667), by ArviZ; and the number of divergent transitions.
+    (Vehtari et al. 2021, Bayesian Analysis 16, 667), by ArviZ; and the number of divergent transitions. Of a star
+    without draws, r̂ and effective sample size are NaN.
     """
     variables = [*np.moveaxis(np.asarray(draws.theta), -1, 0), np.asarray(draws.mu), np.asarray(draws.reddening)]
+    sampled = np.all([np.isfinite(values).all(axis=(1, 2)) for values in variables], axis=0)
+    worst, least = np.full((2, len(sampled)), np.nan)
+    if sampled.any():
+        worst[sampled], least[sampled] = _convergence([values[sampled] for values in variables])
+    return {
+        "r_hat_max": worst,
+        "ess_min": least,
+        "n_divergent": np.sum(np.asarray(diverging), axis=(1, 2)).astype(float),
+        "converged": (worst < flags.MAX_R_HAT) & (least > flags.MIN_ESS),
+    }
+
+
+def _convergence(variables: list[Float[np.ndarray, "star chain draw"]]):
+    """Worst r̂ and least effective sample size of every star."""
     named = {f"x{i}": (("star", "chain", "draw"), values) for i, values in enumerate(variables)}
     posterior = xr.Dataset(named).transpose("chain", "draw", "star")
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -31,12 +46,7 @@ def judge_chains(
         ess = [az.ess(posterior, method=method) for method in ("bulk", "tail")]
     worst = np.max([np.asarray(r_hat[name]) for name in named], axis=0)
     least = np.min([np.asarray(each[name]) for each in ess for name in named], axis=0)
-    return {
-        "r_hat_max": worst,
-        "ess_min": least,
-        "n_divergent": np.sum(np.asarray(diverging), axis=(1, 2)).astype(float),
-        "converged": (worst < flags.MAX_R_HAT) & (least > flags.MIN_ESS),
-    }
+    return worst, least
 
 
 def judge_weights(k_hat, ess_kish):
