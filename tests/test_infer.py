@@ -68,7 +68,8 @@ def test_summary_has_one_row_a_star_with_units(weighted, hosts):
 
 def test_chains_carry_their_certificate(chains):
     summary = chains.summary()
-    assert {"r_hat_max", "ess_min", "n_divergent", "flags"} <= set(summary.colnames)
+    assert {"r_hat_max", "ess_bulk", "ess_tail", "n_divergent", "flags"} <= set(summary.colnames)
+    np.testing.assert_array_equal(summary["ess_min"], np.minimum(summary["ess_bulk"], summary["ess_tail"]))
     assert np.all(np.asarray(summary["r_hat_max"]) < 1.1)
 
 
