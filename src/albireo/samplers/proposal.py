@@ -52,7 +52,7 @@ _NUM_HALVINGS = 6
 # A mixture is good enough where the effective sample of the labels' means is this share of the points that it is fitted
 # to, and Kish's half of that. Kish's alone does not tell that a small mode is hit too seldom.
 # Each round less is asked: a star that is almost there does not go on, one that is far from it does for long.
-_EFFICIENT, _PATIENCE = 0.5, 0.9
+_EFFICIENT, _PATIENCE = 0.4, 0.95
 # Shares of the first mixture: while the mixture adapts, and in the end.
 _FIRST_ADAPTING, _FIRST_AT_LAST = 0.2, 0.1
 
