@@ -9,6 +9,7 @@ of Gaussians that differ in their covariances alone, so every term keeps the clo
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Real
 
 import equinox as eqx
@@ -145,3 +146,18 @@ def outlier_probability(
         return jnp.mean(jax.vmap(lambda *draw: of_draw(star, *draw))(*draws), axis=0)
 
     return jax.lax.map(of_star, (every, theta, mu, reddening))
+
+
+def with_outliers(catalog: Catalog, probability: Float[np.ndarray, "star band"] | None) -> Catalog:
+    """The stars, with larger errors where a magnitude is more likely an outlier than not."""
+    if probability is None:
+        return catalog
+    extra = np.where(probability > 0.5, OUTLIER_WIDTH, 0)
+    return replace(catalog, mag_err=np.hypot(catalog.mag_err, extra))
+
+
+def name_outliers(probability: Float[np.ndarray, "star band"], catalog: Catalog) -> dict[str, np.ndarray]:
+    """`outlier`: the band that is more likely an outlier than not, or nothing."""
+    likeliest = np.nan_to_num(probability).argmax(axis=1)
+    found = np.nan_to_num(probability).max(axis=1) > 0.5
+    return {"outlier": np.where(found, np.asarray(catalog.bands)[likeliest], "")}

@@ -1,6 +1,5 @@
 """Posterior: the draws of all stars, with their certificates, ready for ArviZ, tables and files."""
 
-from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from albireo import flags
 from albireo.catalog import Catalog
@@ -20,7 +19,7 @@ from albireo.errors import UserError
 from albireo.groups import as_arviz, by_measurement, catalog_of, data_groups, dataset, draws_of, star_index
 from albireo.likelihood import Star
 from albireo.model import StellarModel, load_model
-from albireo.outliers import OUTLIER_WIDTH, hypotheses
+from albireo.outliers import hypotheses, name_outliers, with_outliers
 from albireo.predictive import best, extinction, log_likelihood_of_draws, measure_again, outlier_probabilities
 from albireo.priors import Prior, load_prior
 from albireo.samplers import Batch, Draws, Problem
@@ -57,7 +56,7 @@ class Posterior:
         model = problem.model
         fraction = float(metadata.get("outliers", 0))
         probability = outlier_probabilities(batch, catalog, model, fraction) if fraction else None
-        stars = Star.from_catalog(_with_outliers(catalog, probability), scatter=model.scatter)
+        stars = Star.from_catalog(with_outliers(catalog, probability), scatter=model.scatter)
         variables = dict(zip(model.labels, np.moveaxis(batch.draws.theta, -1, 0), strict=True)) | {
             "distance_modulus": batch.draws.mu,
             "reddening": batch.draws.reddening,
@@ -76,7 +75,7 @@ class Posterior:
         chi2, not_found = in_few_sizes(partial(best, model), stars, some)
         stats = certify(batch, groups["posterior"], chi2, not_found, catalog, problem)
         if probability is not None:
-            stats |= _name_outliers(probability, catalog)
+            stats |= name_outliers(probability, catalog)
             stats["flags"] = stats["flags"] | np.where(stats["outlier"] != "", int(flags.Flag.OUTLIER), 0)
         groups["sample_stats"] = xr.merge(
             [
@@ -217,7 +216,7 @@ class Posterior:
         Raises:
             UserError: there is no such prior, or this posterior does not know its model and prior.
         """
-        from albireo.reweight import reweight_batch
+        from albireo.reweight import independent_draws, reweight_batch
 
         problem, catalog = self.known_problem(), catalog_of(self.tree)
         new = load_prior(prior, problem.model)
@@ -233,7 +232,8 @@ class Posterior:
         stats = self.tree["sample_stats"]
         kept = {name: stats[name].values for name in ("log_evidence", "log_evidence_err", "engine") if name in stats}
         position = np.stack([catalog.glon, catalog.glat], axis=-1)
-        efficiency = self._independent_draws(log_weight[:, 0]) / draws.mu.shape[2]
+        among_weighted = "weighted_posterior" in self.tree.children
+        efficiency = independent_draws(stats, log_weight[:, 0], among_weighted=among_weighted) / draws.mu.shape[2]
         batch = reweight_batch(problem.prior, new, position, draws, log_weight, kept, efficiency)
         attrs = self.tree.attrs
         metadata = {name: attrs[name] for name in ("outliers", "double") if name in attrs}
@@ -243,21 +243,6 @@ class Posterior:
         lasting = self.flags & int(flags.Flag.NOT_CONVERGED | flags.Flag.DIVERGENT)
         reweighted.tree["sample_stats"]["flags"] |= lasting
         return reweighted
-
-    def _independent_draws(self, log_weight: Float[np.ndarray, "star draw"]) -> Float[np.ndarray, " star"]:
-        """As how many independent draws those of every star count before their weights, at most as many as there are.
-
-        Draws of chains depend on each other; and equal weights among others are of draws that another sampler had made,
-        chosen by their weights.
-        """
-        stats, num = self.tree["sample_stats"], log_weight.shape[1]
-        independent = np.full(len(self), float(num))
-        if "ess_min" in stats:
-            independent = np.fmin(independent, np.asarray(stats["ess_min"]))
-        if "weighted_posterior" in self.tree.children:
-            chosen = np.ptp(log_weight, axis=1) == 0
-            independent = np.where(chosen, np.fmin(independent, np.asarray(stats["ess_kish"])), independent)
-        return independent
 
     def summary(self) -> "QTable":
         """One row a star: id, mean, standard deviation and percentiles of every variable, certificate, flags.
@@ -383,20 +368,6 @@ def _is_zarr(path: str | Path) -> bool:
     if find_spec("zarr") is None:
         raise UserError("zarr is not installed; `pip install 'albireo[zarr]'`, or give a path that ends in .nc.")
     return True
-
-
-def _with_outliers(catalog: Catalog, probability: Float[np.ndarray, "star band"] | None) -> Catalog:
-    """The stars, with larger errors where a magnitude is more likely an outlier than not."""
-    if probability is None:
-        return catalog
-    extra = np.where(probability > 0.5, OUTLIER_WIDTH, 0)
-    return replace(catalog, mag_err=np.hypot(catalog.mag_err, extra))
-
-
-def _name_outliers(probability: Float[np.ndarray, "star band"], catalog: Catalog) -> dict[str, np.ndarray]:
-    likeliest = np.nan_to_num(probability).argmax(axis=1)
-    found = np.nan_to_num(probability).max(axis=1) > 0.5
-    return {"outlier": np.where(found, np.asarray(catalog.bands)[likeliest], "")}
 
 
 def _summarise_each(variables, weight):

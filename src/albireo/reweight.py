@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 from jaxtyping import Array, Float
 from scipy.special import logsumexp
 
@@ -55,6 +56,23 @@ def reweight_batch(
     stats |= {name: star_stats[name] for name in ("engine",) if name in star_stats}
     draws = jax.tree.map(lambda a: np.where(possible.reshape(-1, *[1] * (a.ndim - 1)), a, np.nan), draws)
     return Batch(draws, smoothed.reshape(shape), {"log_prior": log_new}, stats)
+
+
+def independent_draws(
+    stats: xr.Dataset, log_weight: Float[np.ndarray, "star draw"], *, among_weighted: bool
+) -> Float[np.ndarray, " star"]:
+    """As how many independent draws those of every star count before their weights, at most as many as there are.
+
+    Draws of chains depend on each other; and among weighted ones those of equal weights are another sampler's, which
+    were chosen by their weights.
+    """
+    independent = np.full(len(log_weight), float(log_weight.shape[1]))
+    if "ess_min" in stats:
+        independent = np.fmin(independent, np.asarray(stats["ess_min"]))
+    if among_weighted:
+        chosen = np.ptp(log_weight, axis=1) == 0
+        independent = np.where(chosen, np.fmin(independent, np.asarray(stats["ess_kish"])), independent)
+    return independent
 
 
 @eqx.filter_jit

@@ -23,6 +23,7 @@ from albireo.errors import UserError
 from albireo.fingerprint import fingerprint
 
 if TYPE_CHECKING:
+    from albireo.model import StellarModel
     from albireo.training import TrainingSet, ZeroPoints
 
 
@@ -175,25 +176,17 @@ def evaluate_command(
         check_empty(output)
     from albireo.catalog import Catalog
     from albireo.evaluation.report import judge
-    from albireo.model import load_green2020, load_model, model_path
+    from albireo.model import load_model, model_path
     from albireo.training import TrainingSet
 
     judged = load_model(model)
-    models = {"model": judged}
-    if against is not None and against.is_dir():
-        models["published"] = load_green2020(against)
-    elif against is not None:
-        models["other"] = load_model(against)
+    models = {"model": judged} | _other_model(against)
     stars = TrainingSet.from_catalog(Catalog.read(input_path, bands=judged.bands, labels=judged.labels))
     indices = _held_out(stars, judged.metadata, model, input_path) if held_out else None
     metadata, read = judged.metadata or {}, fingerprint(input_path)
     trained_on_it = metadata.get("data", {}).get("sha256") == read["sha256"]
-    floor = metadata.get("configuration", {}).get("floor_in_errors", 0.0)
-    if trained_on_it and judged.scatter is not None and floor != floor_in_errors:
-        say(
-            f"note: training took a floor of {floor:g} mag off the errors of {input_path.name}; give --floor-in-errors "
-            f"{floor:g}, or the figures with scatter are of errors that it was not learned with."
-        )
+    if trained_on_it and judged.scatter is not None:
+        _compare_floors(metadata.get("configuration", {}).get("floor_in_errors", 0.0), floor_in_errors, input_path)
     report = judge(models, stars, indices, floor_in_errors, in_detail=output is not None)
     figures = report.to_dict()
     if output is not None:
@@ -212,6 +205,25 @@ def evaluate_command(
         for note in write_evaluation(output, report, judged, stars if drawn is None else stars[drawn], settings):
             say(f"note: {note}")
     typer.echo(json.dumps(figures, indent=2) if as_json else report.to_text())
+
+
+def _other_model(against: Path | None) -> dict[str, "StellarModel"]:
+    """The model to compare with, by the name of its column."""
+    from albireo.model import load_green2020, load_model
+
+    if against is None:
+        return {}
+    return {"published": load_green2020(against)} if against.is_dir() else {"other": load_model(against)}
+
+
+def _compare_floors(in_training: float, given: float, input_path: Path) -> None:
+    """Say so where errors are not those that the model's scatter was learned with."""
+    if in_training != given:
+        say(
+            f"note: training took a floor of {in_training:g} mag off the errors of {input_path.name}; "
+            f"give --floor-in-errors {in_training:g}, or the figures with scatter are of errors that it was not "
+            "learned with."
+        )
 
 
 def _held_out(stars: "TrainingSet", metadata: dict[str, Any] | None, model: str, input_path: Path):
